@@ -1,0 +1,74 @@
+import { z } from 'zod'
+
+/** Every code that leaves the server, with its HTTP status and whether the same request may succeed later. */
+export const errorCodes = {
+  'input.invalid': { status: 400, retryable: false },
+  'input.unknown': { status: 400, retryable: false },
+  'auth.required': { status: 401, retryable: false },
+  'auth.forbidden': { status: 403, retryable: false },
+  'host.forbidden': { status: 403, retryable: false },
+  'origin.forbidden': { status: 403, retryable: false },
+  'route.unknown': { status: 404, retryable: false },
+  'plan.unknown': { status: 404, retryable: false },
+  'plan.invalid': { status: 422, retryable: false },
+  'plan.conflict': { status: 409, retryable: false },
+  'plan.busy': { status: 409, retryable: true },
+  'plan.requirements': { status: 422, retryable: false },
+  'plan.file_unknown': { status: 404, retryable: false },
+  'archive.invalid': { status: 400, retryable: false },
+  'archive.forbidden': { status: 400, retryable: false },
+  'archive.too_large': { status: 413, retryable: false },
+  'run.unknown': { status: 404, retryable: false },
+  'run.conflict': { status: 409, retryable: false },
+  'run.not_finished': { status: 409, retryable: true },
+  'run.state': { status: 409, retryable: false },
+  'agent.unknown': { status: 400, retryable: false },
+  'config.invalid': { status: 500, retryable: false },
+  'body.too_large': { status: 413, retryable: false },
+  'body.unsupported': { status: 415, retryable: false },
+  'rate.limited': { status: 429, retryable: true },
+  'server.stopping': { status: 503, retryable: true },
+  'server.busy': { status: 503, retryable: true },
+  'server.unreachable': { status: 503, retryable: true },
+  'sandbox.unavailable': { status: 503, retryable: false },
+  'sandbox.timeout': { status: 500, retryable: false },
+  'sandbox.memory': { status: 500, retryable: false },
+  'sandbox.crashed': { status: 500, retryable: false },
+  'file.forbidden': { status: 403, retryable: false },
+  'model.unavailable': { status: 503, retryable: true },
+  'model.refused': { status: 502, retryable: false },
+  'model.timeout': { status: 504, retryable: true },
+  'model.key_missing': { status: 500, retryable: false },
+  'cancelled': { status: 499, retryable: false },
+  'internal': { status: 500, retryable: false },
+} as const satisfies Record<string, { readonly status: number; readonly retryable: boolean }>
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** A failure a caller can act on. Anything else that is thrown is a bug and leaves the server as `internal`. */
+export class AppError extends Error {
+  override readonly name = 'AppError'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  /** Further facts for machines: problems of a plan, the model provider's status, what was expected. */
+  readonly details: unknown
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.retryable = errorCodes[code].retryable
+    this.details = options.details
+  }
+}
+
+/** The body of every reply with a status of 400 or more. */
+export const ErrorReply = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    details: z.unknown().optional(),
+    provider: z.string().optional(),
+    correlationId: z.string(),
+  }),
+})
+export type ErrorReply = z.infer<typeof ErrorReply>
