@@ -39,8 +39,8 @@ export const errorCodes = {
   'model.refused': { status: 502, retryable: false },
   'model.timeout': { status: 504, retryable: true },
   'model.key_missing': { status: 500, retryable: false },
-  'cancelled': { status: 499, retryable: false },
-  'internal': { status: 500, retryable: false },
+  cancelled: { status: 499, retryable: false },
+  internal: { status: 500, retryable: false },
 } as const satisfies Record<string, { readonly status: number; readonly retryable: boolean }>
 
 export type ErrorCode = keyof typeof errorCodes

@@ -1,0 +1,203 @@
+import { z } from 'zod'
+
+/**
+ * Every setting of the server: its variable, its place in `config/server.yaml`, its default and what it does. The
+ * table makes the parser, the error at start, the reference page and `slipway config`.
+ */
+export interface Setting {
+  /** Variables in order of precedence. */
+  readonly variables: readonly string[]
+  /** Dotted path in `config/server.yaml`, where the file may set it. */
+  readonly yaml?: string
+  readonly type: z.ZodType
+  readonly fallback: string | number | null
+  readonly says: string
+  /** Never printed or logged. */
+  readonly secret?: boolean
+}
+
+const port = z.coerce.number().int().min(0).max(65_535)
+const count = z.coerce.number().int().min(1)
+const list = z.preprocess(
+  value =>
+    typeof value === 'string'
+      ? value
+          .split(',')
+          .map(item => item.trim())
+          .filter(Boolean)
+      : (value ?? []),
+  z.array(z.string()),
+)
+
+export const settings = {
+  host: {
+    variables: ['SLIPWAY_HOST', 'NORMCODE_HOST'],
+    yaml: 'server.host',
+    type: z.string().min(1),
+    fallback: '127.0.0.1',
+    says: 'Address to listen on. Any but a loopback address needs SLIPWAY_API_TOKEN.',
+  },
+  port: {
+    variables: ['SLIPWAY_PORT', 'API_PORT', 'NORMCODE_PORT'],
+    yaml: 'server.port',
+    type: port,
+    fallback: 8000,
+    says: 'Port of the API, the sockets and the page. 0 takes a free one.',
+  },
+  dataDir: {
+    variables: ['SLIPWAY_DATA_DIR', 'NORMCODE_DATA_DIR'],
+    type: z.string().min(1),
+    fallback: './data',
+    says: 'Folder of the database, the plans, the runs and config/.',
+  },
+  apiToken: {
+    variables: ['SLIPWAY_API_TOKEN'],
+    type: z.string().min(16).nullable(),
+    fallback: null,
+    says: 'Bearer token that every route and socket then asks for. At least 16 characters.',
+    secret: true,
+  },
+  trustedHosts: {
+    variables: ['SLIPWAY_TRUSTED_HOSTS', 'TRUSTED_HOSTS'],
+    yaml: 'server.trusted_hosts',
+    type: list,
+    fallback: '',
+    says: 'Further names, separated by commas, that a Host header may carry besides the loopback names and the address listened on.',
+  },
+  corsOrigins: {
+    variables: ['SLIPWAY_CORS_ORIGINS', 'CORS_ORIGINS'],
+    yaml: 'server.cors_origins',
+    type: list,
+    fallback: '',
+    says: 'Origins of other sites, separated by commas, whose pages may call the API and open sockets.',
+  },
+  maxBodyBytes: {
+    variables: ['SLIPWAY_MAX_BODY_BYTES'],
+    yaml: 'server.max_body_bytes',
+    type: count,
+    fallback: 104_857_600,
+    says: 'Largest request body in bytes, uploads included.',
+  },
+  rateLimitPerMinute: {
+    variables: ['SLIPWAY_RATE_LIMIT_PER_MINUTE'],
+    yaml: 'server.rate_limit_per_minute',
+    type: count,
+    fallback: 6000,
+    says: 'Requests a minute from one address before 429.',
+  },
+  maxConcurrentRuns: {
+    variables: ['SLIPWAY_MAX_CONCURRENT_RUNS'],
+    yaml: 'execution.max_concurrent_runs',
+    type: count,
+    fallback: 10,
+    says: 'Runs that execute at the same time; further ones wait in order.',
+  },
+  defaultMaxCycles: {
+    variables: ['SLIPWAY_DEFAULT_MAX_CYCLES', 'NORMCODE_MAX_CYCLES'],
+    yaml: 'execution.default_max_cycles',
+    type: count,
+    fallback: 100,
+    says: 'Cycles of a run where neither the request nor the plan says.',
+  },
+  defaultDialect: {
+    variables: ['SLIPWAY_DEFAULT_DIALECT'],
+    yaml: 'execution.default_dialect',
+    type: z.enum(['2026-01', '2026-01-strict', '2026-03']),
+    fallback: '2026-01',
+    says: 'Dialect of plans that neither name one nor show one.',
+  },
+  pythonSandbox: {
+    variables: ['SLIPWAY_PYTHON_SANDBOX'],
+    yaml: 'sandbox.python',
+    type: z.enum(['auto', 'process', 'wasm']),
+    fallback: 'auto',
+    says: 'How Python of plans runs: CPython under bubblewrap (process), Pyodide in a locked child (wasm), or process where it works.',
+  },
+  scriptTimeoutMs: {
+    variables: ['SLIPWAY_SCRIPT_TIMEOUT_MS'],
+    yaml: 'sandbox.call_timeout_ms',
+    type: count,
+    fallback: 30_000,
+    says: 'Longest time one script call may take, in milliseconds.',
+  },
+  scriptMemoryBytes: {
+    variables: ['SLIPWAY_SCRIPT_MEMORY_BYTES'],
+    yaml: 'sandbox.memory_bytes',
+    type: count,
+    fallback: 1_073_741_824,
+    says: 'Most memory one interpreter may use, in bytes.',
+  },
+  logLevel: {
+    variables: ['SLIPWAY_LOG_LEVEL', 'NORMCODE_LOG_LEVEL'],
+    yaml: 'server.log_level',
+    type: z
+      .string()
+      .toLowerCase()
+      .pipe(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])),
+    fallback: 'info',
+    says: 'Least severe log line that is written: trace, debug, info, warn, error or silent.',
+  },
+  shutdownGraceMs: {
+    variables: ['SLIPWAY_SHUTDOWN_GRACE_MS'],
+    yaml: 'server.shutdown_grace_ms',
+    type: count,
+    fallback: 10_000,
+    says: 'How long a stop waits for work under way, in milliseconds. What is not done by then continues at the next start.',
+  },
+} as const satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof settings
+export type Settings = { readonly [Name in SettingName]: z.output<(typeof settings)[Name]['type']> }
+
+export interface ResolvedSetting {
+  readonly name: SettingName
+  readonly value: unknown
+  /** The variable, `config/server.yaml` or `default`. */
+  readonly source: string
+}
+
+export interface SettingsProblem {
+  readonly name: SettingName
+  readonly source: string
+  readonly message: string
+}
+
+/** Reads all settings: variables before the file, the file before the defaults. Every problem is reported, not the first. */
+export function resolveSettings(
+  env: (name: string) => string | undefined,
+  file: unknown = {},
+): { readonly resolved: readonly ResolvedSetting[]; readonly problems: readonly SettingsProblem[] } {
+  const resolved: ResolvedSetting[] = []
+  const problems: SettingsProblem[] = []
+  for (const name of Object.keys(settings) as SettingName[]) {
+    const { raw, source } = rawValue(settings[name], env, file)
+    const parsed = settings[name].type.safeParse(raw)
+    if (parsed.success) resolved.push({ name, value: parsed.data, source })
+    else problems.push({ name, source, message: parsed.error.issues.map(issue => issue.message).join('; ') })
+  }
+  return { resolved, problems }
+}
+
+function rawValue(
+  setting: Setting,
+  env: (name: string) => string | undefined,
+  file: unknown,
+): { readonly raw: unknown; readonly source: string } {
+  for (const variable of setting.variables) {
+    const raw = env(variable)
+    if (raw !== undefined && raw !== '') return { raw, source: variable }
+  }
+  const fromFile = setting.yaml === undefined ? undefined : at(file, setting.yaml.split('.'))
+  if (fromFile !== undefined) return { raw: fromFile, source: 'config/server.yaml' }
+  return { raw: setting.fallback, source: 'default' }
+}
+
+function at(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (inside, key) =>
+      typeof inside === 'object' && inside !== null && Object.hasOwn(inside, key)
+        ? (inside as Record<string, unknown>)[key]
+        : undefined,
+    value,
+  )
+}
