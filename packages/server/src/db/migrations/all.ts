@@ -1,0 +1,17 @@
+import type { Transaction } from 'kysely'
+import type { Tables } from '../tables.ts'
+import { up as plans } from './0001-plans.ts'
+import { up as runs } from './0002-runs.ts'
+import { up as events } from './0003-events.ts'
+
+export interface Migration {
+  readonly name: string
+  readonly up: (database: Transaction<Tables>) => Promise<void>
+}
+
+/** In order. A released migration never changes. */
+export const migrations: readonly Migration[] = [
+  { name: '0001-plans', up: plans },
+  { name: '0002-runs', up: runs },
+  { name: '0003-events', up: events },
+]

@@ -1,0 +1,17 @@
+export interface PlanTable {
+  readonly id: string
+  /** The version that new runs take. */
+  readonly active_version: string
+}
+
+export interface PlanVersionTable {
+  readonly plan_id: string
+  readonly version: string
+  readonly digest: string
+  readonly name: string
+  readonly description: string
+  readonly deployed_at: number
+  readonly size_bytes: number
+  /** What lists show of the plan: inputs, outputs, dialect, step count. */
+  readonly summary: string
+}
