@@ -1,0 +1,208 @@
+import { parseJson } from '@slipway/kit/json'
+import { AppError, ErrorReply, errorCodes, type ErrorCode } from '@slipway/protocol/errors'
+import type { BodyInputOf, ParamsOf, QueryInputOf, ReplyOf, Route } from '@slipway/protocol/route'
+
+export interface ClientOptions {
+  /** Such as `http://127.0.0.1:8000`. */
+  readonly url: string
+  /** Bearer token, where the server asks for one. */
+  readonly token?: string | undefined
+  readonly fetch?: typeof fetch | undefined
+  /** Ends every call of this client. */
+  readonly signal?: AbortSignal | undefined
+  /** Longest wait for one reply in milliseconds; 30,000 unless said otherwise. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface Waiting {
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+}
+
+/** One page of a list. `next` goes into `after` of the following request; null at the end. */
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  readonly next: string | null
+}
+
+export type AnyRoute = Route
+
+interface Upload {
+  readonly field: string
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+/** What a route is called with. Which parts it needs is said by the route; the server refuses what is missing. */
+export interface CallInput<R extends AnyRoute> {
+  readonly params?: ParamsOf<R> | undefined
+  readonly query?: Partial<QueryInputOf<R>> | undefined
+  readonly body?: BodyInputOf<R> | undefined
+  readonly upload?: Upload | undefined
+}
+
+type ItemOf<List> = List extends readonly (infer Item)[] ? Item : never
+
+export interface Transport {
+  readonly url: string
+  call<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<ReplyOf<R>>
+  page<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<Page<ItemOf<ReplyOf<R>>>>
+  download<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<Uint8Array>
+}
+
+const defaultTimeoutMs = 30_000
+
+export function createTransport(options: ClientOptions): Transport {
+  const url = checkedUrl(options.url)
+  const send = async <T>(
+    route: AnyRoute,
+    input: CallInput<AnyRoute> & Waiting,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> => {
+    const limitMs = input.timeoutMs ?? options.timeoutMs ?? defaultTimeoutMs
+    const timeout = AbortSignal.timeout(limitMs)
+    const signals = [timeout, options.signal, input.signal].filter(signal => signal !== undefined)
+    try {
+      const response = await (options.fetch ?? fetch)(url + pathOf(route, input), {
+        method: route.method,
+        ...requestBody(input, options.token),
+        signal: AbortSignal.any(signals),
+        redirect: 'error',
+      })
+      if (!response.ok) throw await errorOf(response)
+      return await read(response)
+    } catch (error) {
+      throw explained(error, { url, timeout, limitMs, signals: [options.signal, input.signal] })
+    }
+  }
+  const json = <R extends AnyRoute>(route: R, response: Response): Promise<ReplyOf<R>> =>
+    response.text().then(text => checkedReply(route, text))
+  return {
+    url,
+    call: (route, input = {}) => send(route, input, response => json(route, response)),
+    page: (route, input = {}) =>
+      send(route, input, async response => {
+        const items = await json(route, response)
+        return { items: (Array.isArray(items) ? items : []) as ItemOf<typeof items>[], next: nextOf(response.headers) }
+      }),
+    download: (route, input = {}) => send(route, input, async response => new Uint8Array(await response.arrayBuffer())),
+  }
+}
+
+function checkedUrl(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:')
+    throw new AppError('input.invalid', `"${url}" is no address of a server. Write it like http://127.0.0.1:8000.`)
+  return url.replace(/\/+$/, '')
+}
+
+function pathOf(route: AnyRoute, input: CallInput<AnyRoute>): string {
+  const params = (input.params ?? {}) as Readonly<Record<string, string | undefined>>
+  const path = route.path
+    .split('/')
+    .map(part => {
+      if (part === '*') return (params['*'] ?? '').split('/').map(encodeURIComponent).join('/')
+      return part.startsWith(':') ? encodeURIComponent(params[part.slice(1)] ?? '') : part
+    })
+    .join('/')
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(input.query ?? {}))
+    if (value !== undefined && value !== null) query.set(name, String(value))
+  return query.size === 0 ? path : `${path}?${query.toString()}`
+}
+
+function requestBody(
+  input: CallInput<AnyRoute>,
+  token: string | undefined,
+): { readonly headers: Record<string, string>; readonly body?: string | FormData } {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (token !== undefined) headers['authorization'] = `Bearer ${token}`
+  if (input.upload) {
+    const form = new FormData()
+    // A copy, because a Blob does not take bytes of a shared buffer.
+    form.set(
+      input.upload.field,
+      new Blob([Uint8Array.from(input.upload.bytes)], { type: 'application/zip' }),
+      input.upload.name,
+    )
+    return { headers, body: form }
+  }
+  if (input.body === undefined) return { headers }
+  headers['content-type'] = 'application/json'
+  return { headers, body: JSON.stringify(input.body) }
+}
+
+function checkedReply<R extends AnyRoute>(route: R, text: string): ReplyOf<R> {
+  const parsed = route.reply.safeParse(jsonOrUndefined(text))
+  if (parsed.success) return parsed.data as ReplyOf<R>
+  throw new AppError(
+    'internal',
+    `The reply to ${route.method} ${route.path} does not have the agreed form. Is this a Slipway server of the same version?`,
+    { details: parsed.error.issues, cause: parsed.error },
+  )
+}
+
+async function errorOf(response: Response): Promise<AppError> {
+  const parsed = ErrorReply.safeParse(jsonOrUndefined(await response.text()))
+  if (!parsed.success)
+    return new AppError(
+      'internal',
+      `The server answered with status ${response.status} and no error that this client can read. Is a Slipway server at this address?`,
+    )
+  const { code, message, details, correlationId } = parsed.data.error
+  const known = isErrorCode(code)
+  const where =
+    !known || code === 'internal' ? ` (${known ? '' : `code ${code}, `}correlation id ${correlationId})` : ''
+  return new AppError(known ? code : 'internal', message + where, { details })
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(errorCodes, code)
+}
+
+function jsonOrUndefined(text: string): unknown {
+  try {
+    return parseJson(text)
+  } catch {
+    return undefined
+  }
+}
+
+interface Attempt {
+  readonly url: string
+  readonly timeout: AbortSignal
+  readonly limitMs: number
+  readonly signals: readonly (AbortSignal | undefined)[]
+}
+
+function explained(error: unknown, attempt: Attempt): Error {
+  const aborted = attempt.signals.find(signal => signal?.aborted)
+  if (aborted) return aborted.reason as Error
+  if (error instanceof AppError) return error
+  if (attempt.timeout.aborted)
+    return new AppError('server.unreachable', `${attempt.url} did not answer within ${attempt.limitMs / 1000} s.`, {
+      cause: error,
+    })
+  return new AppError(
+    'server.unreachable',
+    `No server answers at ${attempt.url} (${reasonOf(error)}). Start one with \`slipway up\`, or name another address.`,
+    { cause: error },
+  )
+}
+
+/** `fetch` hides why it failed in the cause: `ECONNREFUSED`, `ENOTFOUND` and the like. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (cause instanceof Error) return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The `after` of the page that a `Link` header names as next. */
+function nextOf(headers: Headers): string | null {
+  const links = (headers.get('link') ?? '').matchAll(/<([^>]*)>\s*;([^,]*)/g)
+  for (const [, target, parameters] of links) {
+    if (!/\brel="?next"?(?:;|\s|$)/.test(parameters ?? '')) continue
+    return new URL(target ?? '', 'http://server').searchParams.get('after')
+  }
+  return null
+}
