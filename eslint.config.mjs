@@ -52,7 +52,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['packages/engine/src/**/*.ts', 'packages/protocol/src/**/*.ts', 'packages/kit/src/**/*.ts'],
+    files: ['packages/engine/src/**/*.ts', 'packages/protocol/src/**/*.ts'],
     ignores: ['**/*.test.ts', 'packages/engine/src/conformance/**'],
     rules: { 'no-restricted-syntax': ['error', ...reasons, environment, ...impure] },
   },

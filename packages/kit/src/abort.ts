@@ -33,7 +33,7 @@ export function orAbort<T>(
     }
     work.then(
       value => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error as Error)),
+      (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
     )
   })
 }

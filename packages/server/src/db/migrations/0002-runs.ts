@@ -21,6 +21,7 @@ export async function up(database: Transaction<Tables>): Promise<void> {
       started_at integer,
       completed_at integer,
       cancel_reason text,
+      advances integer not null,
       progress text not null,
       node_statuses text not null,
       error text,

@@ -20,6 +20,8 @@ export interface RunTable {
   readonly started_at: number | null
   readonly completed_at: number | null
   readonly cancel_reason: string | null
+  /** How many decisions of the engine are on disk, with their events; a replay repeats none of these. */
+  readonly advances: number
   readonly progress: string
   readonly node_statuses: string
   readonly error: string | null

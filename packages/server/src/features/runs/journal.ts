@@ -1,0 +1,83 @@
+import type { Database } from '#db/database'
+import type { EventDraft, EventLog } from '#features/events/events'
+import { insertCalls, insertSteps, updateRun, type CallRow, type RunChange, type StepRow } from './run-store.ts'
+
+/** What one decision of a run puts on disk, all of it or nothing. */
+export interface JournalEntry {
+  readonly runId: string
+  readonly calls?: readonly CallRow[]
+  readonly steps?: readonly StepRow[]
+  readonly events?: readonly EventDraft[]
+  readonly change?: RunChange
+}
+
+interface Waiting {
+  readonly entry: JournalEntry
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+// Bounds one transaction, so that a flood of entries does not keep the others from reading.
+const entriesPerCommit = 500
+
+/**
+ * Writes the entries of all runs, as many as wait in one transaction: with many runs under way the cost of getting a
+ * commit to the disk is shared.
+ */
+export class Journal {
+  readonly #db: Database
+  readonly #events: EventLog
+  #waiting: Waiting[] = []
+  #flushing: Promise<void> | null = null
+
+  constructor(db: Database, events: EventLog) {
+    this.#db = db
+    this.#events = events
+  }
+
+  /** Resolves once the entry is on disk. Entries of one run keep their order. */
+  append(entry: JournalEntry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ entry, resolve, reject })
+      this.#flushing ??= this.#flush()
+    })
+  }
+
+  /** Resolves once everything appended so far is written or has failed. */
+  async settled(): Promise<void> {
+    while (this.#flushing) await this.#flushing
+  }
+
+  async #flush(): Promise<void> {
+    // One turn of the loop, so that what other runs append in this turn shares the commit.
+    await new Promise(resolve => setImmediate(resolve))
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, entriesPerCommit)
+      try {
+        await this.#write(batch.map(waiting => waiting.entry))
+        for (const waiting of batch) waiting.resolve()
+      } catch (error) {
+        for (const waiting of batch) waiting.reject(error)
+      }
+    }
+    this.#flushing = null
+  }
+
+  #write(entries: readonly JournalEntry[]): Promise<void> {
+    return this.#db.transaction(async tx => {
+      await insertCalls(
+        tx,
+        entries.flatMap(entry => entry.calls ?? []),
+      )
+      await insertSteps(
+        tx,
+        entries.flatMap(entry => entry.steps ?? []),
+      )
+      for (const { runId, change } of entries) if (change) await updateRun(tx, runId, change)
+      await this.#events.append(
+        tx,
+        entries.flatMap(entry => entry.events ?? []),
+      )
+    })
+  }
+}

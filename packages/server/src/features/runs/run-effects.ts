@@ -1,0 +1,221 @@
+import { unreachable } from '@slipway/kit/unreachable'
+import type { Effect, EffectOutcome, EffectRequest } from '@slipway/engine/run/effects'
+import { toPlain } from '@slipway/engine/value/codec'
+import { PyDict, type Value } from '@slipway/engine/value/value'
+import { AppError } from '@slipway/protocol/errors'
+import type { Models } from '#features/models/models'
+import type { PythonSession } from '#features/sandboxes/sandboxes'
+import type { Answer, People, Question } from './people.ts'
+import type { RunEventDraft } from './run-events.ts'
+import { FileError, type RunFiles } from './run-files.ts'
+
+/** Who answered a model call, and what it cost. */
+export interface CallFacts {
+  readonly agent: string | null
+  readonly provider: string | null
+  readonly model: string | null
+  readonly inputTokens: number | null
+  readonly outputTokens: number | null
+  readonly attempts: number
+}
+
+export interface PerformedCall {
+  readonly outcome: EffectOutcome
+  readonly facts: CallFacts
+  /** What watchers are told together with the outcome. */
+  readonly events: readonly RunEventDraft[]
+}
+
+export interface RunEffectsDeps {
+  readonly runId: string
+  readonly planId: string
+  readonly agentOf: (flowIndex: string) => string
+  readonly models: Models
+  readonly people: People
+  /** The run's files, once its folder is there. */
+  readonly files: () => Promise<RunFiles>
+  /** The run's one interpreter, started when it is first needed. */
+  readonly python: () => Promise<PythonSession>
+  readonly tell: (event: RunEventDraft) => void
+}
+
+const noFacts: CallFacts = {
+  agent: null,
+  provider: null,
+  model: null,
+  inputTokens: null,
+  outputTokens: null,
+  attempts: 1,
+}
+
+/** Performs the effects of one run. */
+export class RunEffects {
+  readonly #deps: RunEffectsDeps
+
+  constructor(deps: RunEffectsDeps) {
+    this.#deps = deps
+  }
+
+  /** Rejects only when `signal` aborts; every other failure is an outcome of the call. */
+  async perform(request: EffectRequest, signal: AbortSignal): Promise<PerformedCall> {
+    const about = { flow_index: request.flowIndex, key: request.key }
+    const family = familyOf(request.effect)
+    if (family !== null)
+      this.#deps.tell({ event: `${family}:call_started`, data: { ...about, call: request.effect.type } })
+    try {
+      const { value, facts = noFacts, events = [] } = await this.#call(request, signal)
+      const ended: RunEventDraft[] = family === null ? [] : [completed(family, about, request.effect, facts)]
+      return { outcome: { ok: true, value }, facts, events: [...ended, ...events] }
+    } catch (error) {
+      signal.throwIfAborted()
+      const outcome = failure(error)
+      const events: RunEventDraft[] =
+        family === null
+          ? []
+          : [{ event: `${family}:call_failed`, data: { ...about, call: request.effect.type, error: outcome.error } }]
+      return {
+        outcome,
+        facts: { ...noFacts, agent: family === 'llm' ? this.#deps.agentOf(request.flowIndex) : null },
+        events,
+      }
+    }
+  }
+
+  async #call(request: EffectRequest, signal: AbortSignal): Promise<Answered> {
+    const { effect } = request
+    switch (effect.type) {
+      case 'model.generate':
+        return this.#generate(effect, { flowIndex: request.flowIndex, signal })
+      case 'script.call':
+        return { value: await (await this.#deps.python()).callFunction({ ...effect, signal }) }
+      case 'script.execute':
+        return { value: await (await this.#deps.python()).execute({ ...effect, signal }) }
+      case 'file.read':
+        return { value: await (await this.#deps.files()).read(effect.path) }
+      case 'file.exists':
+        return { value: await (await this.#deps.files()).exists(effect.path) }
+      case 'file.write': {
+        const location = await (await this.#deps.files()).write(effect.path, effect.content)
+        return {
+          value: location,
+          events: [{ event: 'file:changed', data: { path: effect.path, flow_index: request.flowIndex } }],
+        }
+      }
+      case 'input.ask':
+        return this.#ask(request, effect.interaction, signal)
+      case 'chat.read':
+        return this.#readChat(request, signal)
+      case 'chat.write':
+        return { value: PyDict.from({ sent: true }), events: [this.#chatMessage('assistant', effect.message)] }
+      case 'chat.close':
+        return { value: PyDict.from({ closed: true }), events: [] }
+      case 'canvas.execute':
+        return this.#canvas(effect)
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  async #generate(
+    effect: Extract<Effect, { type: 'model.generate' }>,
+    context: { readonly flowIndex: string; readonly signal: AbortSignal },
+  ): Promise<Answered> {
+    const agent = this.#deps.agentOf(context.flowIndex)
+    const reply = await this.#deps.models.generate({
+      agent,
+      prompt: effect.prompt,
+      json: effect.json,
+      signal: context.signal,
+    })
+    return { value: reply.text, facts: { ...reply, agent } }
+  }
+
+  async #ask(
+    request: EffectRequest,
+    interaction: Extract<Effect, { type: 'input.ask' }>['interaction'],
+    signal: AbortSignal,
+  ): Promise<Answered> {
+    const answer = await this.#question(
+      request,
+      { type: interaction.type, prompt: interaction.prompt, initialText: interaction.initialText ?? null },
+      signal,
+    )
+    return { value: answer }
+  }
+
+  async #readChat(request: EffectRequest, signal: AbortSignal): Promise<Answered> {
+    const content = await this.#question(request, { type: 'chat', prompt: '', initialText: null }, signal)
+    return { value: PyDict.from({ role: 'user', content }), events: [this.#chatMessage('user', content)] }
+  }
+
+  async #question(
+    request: EffectRequest,
+    asked: Pick<Question, 'type' | 'prompt' | 'initialText'>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { runId, planId, people, tell } = this.#deps
+    const question = { ...asked, runId, planId, key: request.key, flowIndex: request.flowIndex }
+    const data = {
+      flow_index: request.flowIndex,
+      type: asked.type,
+      prompt: asked.prompt,
+      initial_text: asked.initialText,
+    }
+    let inputId = ''
+    const answer = await people.ask(question, {
+      signal,
+      onAsked: id => {
+        inputId = id
+        tell({ event: 'user_input:request', data: { ...data, input_id: id } })
+      },
+    })
+    tell({ event: 'user_input:completed', data: { flow_index: request.flowIndex, input_id: inputId } })
+    return answer
+  }
+
+  #chatMessage(role: string, content: Value): RunEventDraft {
+    return { event: 'chat:message', data: { role, content: toPlain(content) } }
+  }
+
+  #canvas(effect: Extract<Effect, { type: 'canvas.execute' }>): Answered {
+    const command = { command: toPlain(effect.command), params: toPlain(effect.params) }
+    return {
+      value: PyDict.from({ success: true, data: PyDict.from({ command: effect.command, params: effect.params }) }),
+      events: [{ event: 'canvas:command', data: command }],
+    }
+  }
+}
+
+interface Answered {
+  readonly value: Value
+  readonly facts?: CallFacts
+  readonly events?: readonly RunEventDraft[]
+}
+
+type Family = 'llm' | 'tool'
+
+/** Calls that watchers see begin and end. Reading a prompt file is not worth two events. */
+function familyOf(effect: Effect): Family | null {
+  if (effect.type === 'model.generate') return 'llm'
+  return effect.type === 'script.call' || effect.type === 'script.execute' ? 'tool' : null
+}
+
+function completed(family: Family, about: object, effect: Effect, facts: CallFacts): RunEventDraft {
+  const cost =
+    family === 'llm'
+      ? {
+          agent: facts.agent,
+          provider: facts.provider,
+          model: facts.model,
+          input_tokens: facts.inputTokens,
+          output_tokens: facts.outputTokens,
+        }
+      : {}
+  return { event: `${family}:call_completed`, data: { ...about, call: effect.type, ...cost } }
+}
+
+function failure(error: unknown): Extract<EffectOutcome, { ok: false }> {
+  if (error instanceof FileError) return { ok: false, error: { name: error.name, message: error.message } }
+  if (error instanceof AppError) return { ok: false, error: { name: error.code, message: error.message } }
+  throw error
+}

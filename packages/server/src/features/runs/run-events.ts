@@ -1,0 +1,92 @@
+import type { EngineEvent, ItemChange, StepRecord } from '@slipway/engine/run/records'
+import type { EventName } from '@slipway/protocol/events'
+import type { StepStatus } from '@slipway/protocol/runs'
+import { unreachable } from '@slipway/kit/unreachable'
+
+/** An event of a run before it has its number and time. */
+export interface RunEventDraft {
+  readonly event: EventName
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The engine's event as clients know it. */
+export function toRunEvent(event: EngineEvent): RunEventDraft {
+  switch (event.type) {
+    case 'cycle:started':
+      return { event: event.type, data: { cycle: event.cycle } }
+    case 'cycle:completed':
+      return { event: event.type, data: { cycle: event.cycle, progress_made: event.progressMade } }
+    case 'inference:started':
+      return {
+        event: event.type,
+        data: {
+          flow_index: event.flowIndex,
+          execution: event.execution,
+          concept_name: event.conceptName,
+          sequence: event.sequence,
+        },
+      }
+    case 'inference:completed':
+      return {
+        event: event.type,
+        data: {
+          flow_index: event.flowIndex,
+          execution: event.execution,
+          detail: event.detail,
+          errors: event.errors,
+          is_loop: event.isLoop,
+          total_iterations: event.totalIterations,
+        },
+      }
+    case 'inference:pending':
+      return {
+        event: event.type,
+        data: {
+          flow_index: event.flowIndex,
+          execution: event.execution,
+          reason: event.reason,
+          iteration: event.iteration,
+        },
+      }
+    case 'inference:failed':
+    case 'inference:error':
+      return {
+        event: event.type,
+        data: { flow_index: event.flowIndex, execution: event.execution, error: event.error },
+      }
+    case 'inference:skipped':
+      return { event: event.type, data: { flow_index: event.flowIndex, by: event.by } }
+    case 'loop:progress':
+      return { event: event.type, data: { flow_index: event.flowIndex, stored: event.stored, total: event.total } }
+    case 'execution:progress':
+      return {
+        event: event.type,
+        data: {
+          completed_count: event.completedCount,
+          total_count: event.totalCount,
+          cycle_count: event.cycleCount,
+          current_inference: event.currentInference,
+        },
+      }
+    default:
+      return unreachable(event)
+  }
+}
+
+/** The step statuses that these records change, in their order. */
+export function statusChanges(records: readonly StepRecord[]): [string, StepStatus][] {
+  return records.flatMap(record => [
+    [record.flowIndex, statusOfRecord(record)] as [string, StepStatus],
+    ...record.items.map(item => [item.flowIndex, statusOfItem(item)] as [string, StepStatus]),
+  ])
+}
+
+function statusOfRecord(record: StepRecord): StepStatus {
+  if (record.status === 'completed') return record.detail === 'skipped' ? 'skipped' : 'completed'
+  return record.status
+}
+
+function statusOfItem(item: ItemChange): StepStatus {
+  if (item.reason === 'skipped') return 'skipped'
+  return item.status === 'in_progress' ? 'running' : item.status
+}

@@ -1,0 +1,72 @@
+import { cp, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+export interface Upload {
+  /** Relative to the run's folder, forward slashes, made by the server. */
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/**
+ * The folder of one run: `uploads/` holds the files that came with the request, `work/` is the run's own copy of the
+ * package with the uploads in it, and the only thing the plan sees.
+ */
+export class RunFolder {
+  readonly #folder: string
+
+  constructor(runsDir: string, runId: string) {
+    this.#folder = join(runsDir, runId)
+  }
+
+  get work(): string {
+    return join(this.#folder, 'work')
+  }
+
+  /** Puts the uploads on disk, before the run is acknowledged. */
+  async saveUploads(uploads: readonly Upload[]): Promise<void> {
+    for (const { path, bytes } of uploads) {
+      const target = join(this.#folder, 'uploads', path)
+      await mkdir(dirname(target), { recursive: true })
+      await using handle = await open(target, 'w')
+      await handle.writeFile(bytes)
+      await handle.sync()
+    }
+  }
+
+  /** Copies the package and the uploads, once: the copy takes its name only when it is whole. */
+  async prepare(packageFolder: string): Promise<void> {
+    if (await exists(this.work)) return
+    const copy = `${this.work}.new`
+    await rm(copy, { recursive: true, force: true })
+    await cp(packageFolder, copy, { recursive: true, preserveTimestamps: true })
+    const uploads = join(this.#folder, 'uploads')
+    if (await exists(uploads)) await cp(uploads, copy, { recursive: true, preserveTimestamps: true })
+    await rename(copy, this.work)
+  }
+
+  /** The files that are in `work/` and were not in the package, or differ from it in size or time. */
+  async writtenFiles(packageFolder: string): Promise<{ path: string; size_bytes: number }[]> {
+    const entries = await readdir(this.work, { recursive: true, withFileTypes: true }).catch(() => [])
+    const written = []
+    for (const entry of entries) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name).slice(this.work.length + 1)
+      const now = await stat(join(this.work, path))
+      const before = await stat(join(packageFolder, path)).catch(() => null)
+      if (before?.size === now.size && before.mtimeMs === now.mtimeMs) continue
+      written.push({ path: path.replaceAll('\\', '/'), size_bytes: now.size })
+    }
+    return written.sort((a, b) => (a.path < b.path ? -1 : 1))
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
