@@ -28,15 +28,7 @@ export type NcdLine = ConceptLine | CommentLine
 export type Marker = ':<:' | ':>:' | '<=' | '<-' | '<*'
 
 export type ConceptType =
-  | 'operator'
-  | 'imperative'
-  | 'judgement'
-  | 'subject'
-  | 'proposition'
-  | 'relation'
-  | 'object'
-  | 'comment'
-  | 'informal'
+  'operator' | 'imperative' | 'judgement' | 'subject' | 'proposition' | 'relation' | 'object' | 'comment' | 'informal'
 
 export type OperatorType =
   | 'identity'

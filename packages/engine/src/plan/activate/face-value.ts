@@ -1,9 +1,10 @@
-// stub
-export function faceValue(text: string): string | string[] {
-  try {
-    const v = JSON.parse(text) as unknown
-    return Array.isArray(v) ? v.map(x => `%(${String(x)})`) : `%(${String(v)})`
-  } catch {
-    return `%(${text})`
-  }
+import { literalOrText } from '../../value/literal-eval.ts'
+import { str } from '../../value/python-repr.ts'
+import { isList, PyTuple } from '../../value/value.ts'
+
+/** The value of a `literal<$…>` annotation as signs: one for each item of a list, else one for the whole. */
+export function faceValue(text: string): string | readonly string[] {
+  const value = literalOrText(text)
+  const items = isList(value) ? value : value instanceof PyTuple ? value.items : null
+  return items ? items.map(item => `%(${str(item)})`) : `%(${str(value)})`
 }

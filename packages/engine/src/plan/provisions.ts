@@ -1,0 +1,90 @@
+import { PyDict } from '../value/value.ts'
+import { fileNameOf, folderOf, foldersIn, hasFolder, joinPath, pathsUnder, textOf, type PlanFiles } from './files.ts'
+
+/** Kinds of provisions and the package folders that hold them, such as `prompts` → `provisions/prompts`. */
+export type ProvisionDirs = ReadonlyMap<string, string>
+
+export interface ProvisionSources {
+  readonly baseDir: string
+  /** The manifest's own map of kinds to folders. */
+  readonly declared: PyDict | null
+  /** The paradigm folder that an agent or project names, as written. */
+  readonly paradigmDir: string | null
+}
+
+const roots = ['provisions', 'provision']
+const paradigmKinds = ['paradigms', 'paradigm']
+
+/** Finds the folders of a plan's provisions: what the manifest declares first, then what stands beside the paradigms. */
+export function findProvisions(files: PlanFiles, { baseDir, declared, paradigmDir }: ProvisionSources): ProvisionDirs {
+  const dirs = new Map<string, string>()
+  const add = (kind: string, folder: string | null): void => {
+    if (folder !== null && !dirs.has(kind) && hasFolder(files, folder)) dirs.set(kind, folder)
+  }
+  for (const [kind, where] of declared?.entries() ?? []) {
+    const written = where instanceof PyDict ? where.get('path') : where
+    if (typeof kind === 'string' && typeof written === 'string') add(kind, joinPath(baseDir, written))
+  }
+  if (paradigmDir !== null) add('paradigms', joinPath(baseDir, paradigmDir))
+  const known = dirs.get('paradigms')
+  const parents = [...(known === undefined ? [] : [folderOf(known)]), ...roots.map(root => joinPath(baseDir, root))]
+  for (const parent of parents) {
+    // The base folder itself is no folder of kinds, even when its paradigms stand directly in it.
+    if (parent === null || (parent === baseDir && known === undefined)) continue
+    for (const kind of foldersIn(files, parent)) add(kind, joinPath(parent, kind))
+  }
+  for (const kind of paradigmKinds) {
+    add('paradigms', dirs.get(kind) ?? joinPath(baseDir, kind))
+  }
+  return dirs
+}
+
+/** The plan's own paradigms: file name without `.json` to text. */
+export function readParadigms(files: PlanFiles, dirs: ProvisionDirs): ReadonlyMap<string, string> {
+  const folder = dirs.get('paradigms')
+  const paradigms = new Map<string, string>()
+  if (folder === undefined) return paradigms
+  for (const path of pathsUnder(files, folder).sort()) {
+    const text = folderOf(path) === folder && path.endsWith('.json') ? textOf(files, path) : null
+    if (text !== null) paradigms.set(fileNameOf(path).slice(0, -'.json'.length), text)
+  }
+  return paradigms
+}
+
+/**
+ * Where a path that a sign holds may lie in the package, best first: as written below the base folder; with its leading
+ * `provision/<kind>/` or `<kind>/` mapped to the folder of that kind; its file name alone in that folder.
+ */
+export function provisionCandidates(
+  plan: { readonly baseDir: string; readonly provisionDirs: ProvisionDirs },
+  written: string,
+): string[] {
+  const direct = joinPath(plan.baseDir, written)
+  const parts = written
+    .replaceAll('\\', '/')
+    .split('/')
+    .filter(part => part !== '' && part !== '.')
+  const [first = '', second = ''] = parts
+  const kind = roots.includes(first) ? second : first
+  const rest = roots.includes(first) ? parts.slice(2) : parts.slice(1)
+  const folder = plan.provisionDirs.get(kind) ?? plan.provisionDirs.get(kind.split('_')[0] ?? kind)
+  const mapped = folder === undefined || rest.length === 0 ? [] : [joinPath(folder, rest.join('/'))]
+  const byName = folder === undefined || rest.length < 2 ? [] : [joinPath(folder, rest.at(-1) ?? '')]
+  return [...new Set([direct, ...mapped, ...byName].filter(path => path !== null))]
+}
+
+/** The file of the package that a sign's path means; null when there is none. */
+export function resolveProvision(
+  plan: { readonly baseDir: string; readonly provisionDirs: ProvisionDirs; readonly files: PlanFiles },
+  written: string,
+): string | null {
+  return provisionCandidates(plan, written).find(path => plan.files.has(path)) ?? null
+}
+
+/** The Python packages that a plan asks for, one requirement each, comments dropped. */
+export function parseRequirements(text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map(line => line.replace(/(^|\s)#.*$/, '').trim())
+    .filter(line => line !== '')
+}
