@@ -6,17 +6,26 @@
  * nobody changes an array or a `PyDict` that was handed on.
  */
 export type Value =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | PyFloat
-  | PyTuple
-  | PyDict
-  | PySet
-  | PyBytes
-  | readonly Value[]
+  null | boolean | number | bigint | string | PyFloat | PyTuple | PyDict | PySet | PyBytes | readonly Value[]
+
+/**
+ * How deeply values may nest. Readers refuse what is deeper, so that no walk over a value can exhaust the stack.
+ */
+export const MAX_DEPTH = 400
+
+export function isList(value: unknown): value is readonly Value[] {
+  return Array.isArray(value)
+}
+
+/** The class name of a Python exception together with the text that `str()` of it gives. */
+export class PyError extends Error {
+  override readonly name: string
+
+  constructor(name: string, message: string) {
+    super(message)
+    this.name = name
+  }
+}
 
 export class PyFloat {
   readonly value: number
@@ -36,6 +45,11 @@ export class PyTuple {
 
 export class PySet {
   readonly items: readonly Value[]
+
+  /** Drops repeated elements; throws `PyError` for elements that cannot be hashed. */
+  static of(items: Iterable<Value>): PySet {
+    return new PySet(PyDict.of([...items].map(item => [item, null])).keys())
+  }
 
   constructor(items: readonly Value[]) {
     this.items = items
@@ -117,5 +131,26 @@ function hashText(key: Value): string {
   }
   if (key instanceof PyTuple) return `t(${key.items.map(hashText).join(',')})`
   if (key instanceof PyBytes) return `b${[...key.bytes].join('.')}`
-  throw new TypeError('unhashable type: lists, dicts and sets cannot be dict keys')
+  throw new PyError('TypeError', `unhashable type: '${typeName(key)}'`)
 }
+
+/** The name of a value's Python type, as error messages show it. */
+export function typeName(value: Value): string {
+  if (value === null) return 'NoneType'
+  if (typeof value === 'boolean') return 'bool'
+  if (typeof value === 'number' || typeof value === 'bigint') return 'int'
+  if (typeof value === 'string') return 'str'
+  if (isList(value)) return 'list'
+  if (value instanceof PyDict) return 'dict'
+  if (value instanceof PyFloat) return 'float'
+  if (value instanceof PyTuple) return 'tuple'
+  if (value instanceof PySet) return 'set'
+  return 'bytes'
+}
+
+/** An int in its one form: `number` where it fits 53 bits, `bigint` beyond. */
+export function toInt(digits: bigint): number | bigint {
+  return digits >= -MAX_SAFE && digits <= MAX_SAFE ? Number(digits) : digits
+}
+
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
