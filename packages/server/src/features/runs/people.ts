@@ -34,7 +34,7 @@ export class People {
   async ask(
     question: Question,
     options: { readonly signal: AbortSignal; readonly onAsked: (id: string) => void },
-  ): Promise<Answer> {
+  ): Promise<{ readonly inputId: string; readonly answer: Answer }> {
     const id = inputId(question)
     // Listen first and look second, so that an answer that comes in between is not missed.
     const answered = this.#wait(id, options.signal)
@@ -45,7 +45,7 @@ export class People {
       await this.#db.transaction(tx => insertInput(tx, this.#newRow(id, question)))
       options.onAsked(id)
     }
-    return answered
+    return { inputId: id, answer: await answered }
   }
 
   /** Throws `input.unknown` for a question that is not open and `input.invalid` for an answer of the wrong kind. */

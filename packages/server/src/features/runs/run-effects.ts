@@ -161,13 +161,9 @@ export class RunEffects {
       prompt: asked.prompt,
       initial_text: asked.initialText,
     }
-    let inputId = ''
-    const answer = await people.ask(question, {
+    const { inputId, answer } = await people.ask(question, {
       signal,
-      onAsked: id => {
-        inputId = id
-        tell({ event: 'user_input:request', data: { ...data, input_id: id } })
-      },
+      onAsked: id => tell({ event: 'user_input:request', data: { ...data, input_id: id } }),
     })
     tell({ event: 'user_input:completed', data: { flow_index: request.flowIndex, input_id: inputId } })
     return answer
@@ -217,5 +213,7 @@ function completed(family: Family, about: object, effect: Effect, facts: CallFac
 function failure(error: unknown): Extract<EffectOutcome, { ok: false }> {
   if (error instanceof FileError) return { ok: false, error: { name: error.name, message: error.message } }
   if (error instanceof AppError) return { ok: false, error: { name: error.code, message: error.message } }
+  if (error instanceof Error && 'syscall' in error)
+    return { ok: false, error: { name: 'OSError', message: error.message } }
   throw error
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join, relative, resolve, sep } from 'node:path'
-import { candidatePaths } from '@slipway/engine/run/provision-paths'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import { provisionCandidates, type ProvisionDirs } from '@slipway/engine/plan/provisions'
 import { AppError } from '@slipway/protocol/errors'
 
 /** A file that is not there, or cannot be used as one: what a plan sees as Python's own error. */
@@ -16,14 +16,16 @@ export class FileError extends Error {
 }
 
 export interface RunFilesOptions {
-  /** Absolute path of the run's folder. */
+  /** Absolute path of the run's copy of the package. */
   readonly root: string
-  /** How the plan and its scripts name that folder, for example `/plan`. */
-  readonly shownAs: string
+  /** The plan's base folder in the package; relative paths start there. */
+  readonly baseDir: string
   /** Kind of provision -> folder in the package, as the manifest registers them. */
-  readonly provisionDirs: ReadonlyMap<string, string>
-  readonly maxFileBytes: number
+  readonly provisionDirs: ProvisionDirs
 }
+
+// Whole files go into prompts and values; what is larger than this is no text of a plan.
+const maxFileBytes = 64 * 1024 * 1024
 
 /**
  * The files of one run. Nothing outside its folder is read or written: links are followed only where they stay inside,
@@ -48,11 +50,8 @@ export class RunFiles {
   async readBytes(path: string): Promise<Uint8Array> {
     await using handle = await this.#openExisting(path)
     const { size } = await handle.stat()
-    if (size > this.#options.maxFileBytes) {
-      throw new FileError(
-        'OSError',
-        `${path} has ${size} bytes, more than the ${this.#options.maxFileBytes} a step may read`,
-      )
+    if (size > maxFileBytes) {
+      throw new FileError('OSError', `${path} has ${size} bytes, more than the ${maxFileBytes} that a step may read`)
     }
     return handle.readFile()
   }
@@ -61,7 +60,7 @@ export class RunFiles {
     return (await this.#find(path)) !== null
   }
 
-  /** Writes through a new file that then takes the name, so that nobody sees half of it. Gives the path as the plan may name it. */
+  /** Writes through a new file that then takes the name, so that nobody sees half of it. Gives the absolute path. */
   async write(path: string, content: string): Promise<string> {
     const target = this.#inside(path)
     const folder = await this.#makeFolder(dirname(target), path)
@@ -77,9 +76,8 @@ export class RunFiles {
       await rm(temporary, { force: true })
       throw error
     }
-    const final = join(folder, target.slice(dirname(target).length + 1))
-    await rename(temporary, final)
-    return `${this.#options.shownAs}/${relative(this.#options.root, target).split(sep).join('/')}`
+    await rename(temporary, join(folder, basename(target)))
+    return target
   }
 
   async #openExisting(path: string): Promise<FileHandle> {
@@ -105,10 +103,11 @@ export class RunFiles {
   }
 
   async #find(path: string): Promise<string | null> {
-    for (const candidate of candidatePaths(path, this.#options.provisionDirs)) {
-      const real = await realpath(this.#inside(candidate)).catch(() => null)
+    const root = await realpath(this.#options.root)
+    for (const candidate of [this.#inside(path), ...this.#provisions(path)]) {
+      const real = await realpath(candidate).catch(() => null)
       if (real === null) continue
-      if (!isInside(await realpath(this.#options.root), real)) throw forbidden(path)
+      if (!isInside(root, real)) throw forbidden(path)
       if (
         await stat(real).then(
           found => found.isFile() || found.isDirectory(),
@@ -118,6 +117,10 @@ export class RunFiles {
         return real
     }
     return null
+  }
+
+  #provisions(path: string): string[] {
+    return provisionCandidates(this.#options, path).map(candidate => join(this.#options.root, candidate))
   }
 
   async #makeFolder(folder: string, path: string): Promise<string> {
@@ -136,12 +139,11 @@ export class RunFiles {
     }
   }
 
+  // A path as a plan writes it: relative to its base folder, or absolute as a script or an earlier write gave it.
   #inside(path: string): string {
-    const { root, shownAs } = this.#options
+    const { root, baseDir } = this.#options
     if (path.includes('\0')) throw forbidden(path)
-    const plain = path.replaceAll('\\', '/')
-    const own = plain === shownAs || plain.startsWith(`${shownAs}/`) ? plain.slice(shownAs.length + 1) : plain
-    const target = resolve(root, own)
+    const target = resolve(root, baseDir, path.replaceAll('\\', '/'))
     if (!isInside(root, target)) throw forbidden(path)
     return target
   }

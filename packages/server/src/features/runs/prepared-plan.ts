@@ -1,0 +1,31 @@
+import type { LoadedPlan } from '@slipway/engine/plan/manifest'
+import { buildProgram, type Program } from '@slipway/engine/run/program'
+import { agentFor, agentsOfPlan, serverAgentFor, type Models } from '#features/models/models'
+
+/** What every run of a plan shares. */
+export interface PreparedPlan {
+  readonly program: Program
+  /** Every flow index once, in file order. */
+  readonly flowIndexes: readonly string[]
+  /** The concept that the step of a flow index infers. */
+  readonly conceptOf: (flowIndex: string) => string
+  /** The server's agent that the plan's own rules give a step to; null where they give none. */
+  readonly agentOf: (flowIndex: string) => string | null
+}
+
+const prepared = new WeakMap<LoadedPlan, PreparedPlan>()
+
+/** Builds a plan's program once, however many runs it has. */
+export function preparedPlan(plan: LoadedPlan, models: Models): PreparedPlan {
+  const known = prepared.get(plan)
+  if (known) return known
+  const steps = new Map(plan.inferences.map(inference => [inference.flowIndex, inference]))
+  const result: PreparedPlan = {
+    program: buildProgram(plan),
+    flowIndexes: [...steps.keys()],
+    conceptOf: flowIndex => steps.get(flowIndex)?.conceptToInfer ?? '',
+    agentOf: agentRule(plan, models),
+  }
+  prepared.set(plan, result)
+  return result
+}

@@ -1,0 +1,263 @@
+import type { EffectRequest } from '@slipway/engine/run/effects'
+import type { RunEnd, StepRecord } from '@slipway/engine/run/records'
+import type { Progress, Run as EngineRun } from '@slipway/engine/run/run'
+import type { EventDraft } from '#features/events/events'
+import { decodeOutcome, describeInputs, encodeOutcome } from './call-record.ts'
+import type { Journal, JournalEntry } from './journal.ts'
+import type { PerformedCall, RunEffects } from './run-effects.ts'
+import { toRunEvent, type RunEventDraft } from './run-events.ts'
+import type { CallRow, RunChange, StepRow } from './run-store.ts'
+import type { StepBoard } from './step-board.ts'
+import { encodeRecord } from './step-record.ts'
+
+/** Where a run stands on disk: zeros for a new one. */
+export interface RunPosition {
+  /** The last event number of the run. */
+  readonly seq: number
+  /** Decisions whose records and events are written. */
+  readonly advances: number
+  readonly outcomes: readonly { readonly key: string; readonly outcome: string }[]
+}
+
+export interface RunDriverOptions {
+  readonly runId: string
+  readonly engine: EngineRun
+  readonly effects: RunEffects
+  readonly journal: Journal
+  readonly position: RunPosition
+  readonly board: StepBoard
+  /** The concept that the step of a flow index infers. */
+  readonly conceptOf: (flowIndex: string) => string
+  /** Milliseconds since 1970, with fractions. */
+  readonly now: () => number
+  /** What a finished run leaves behind: its status, result and last event. */
+  readonly closing: (end: RunEnd) => { readonly change: RunChange; readonly event: RunEventDraft }
+}
+
+interface FinishedCall {
+  readonly request: EffectRequest
+  readonly call: PerformedCall
+  readonly startedAt: number
+  readonly finishedAt: number
+}
+
+// Calls of one run that are under way at the same time; the rest wait their turn.
+const maxCallsUnderWay = 32
+
+/**
+ * Drives one run: asks the engine what to do, performs it, puts the outcome on disk, and only then tells the engine.
+ *
+ * R1. An outcome is on disk before the engine sees it, so an answered call is never made again.
+ * R2. Outcomes are handed over one at a time in the order of their numbers, so a replay decides the same.
+ * R3. What a decision yields is written together with the decision's number; a replay writes nothing twice.
+ */
+export class RunDriver {
+  readonly #options: RunDriverOptions
+  readonly #requested = new Map<string, EffectRequest>()
+  readonly #arrived: FinishedCall[] = []
+  readonly #stop = new AbortController()
+  #toPerform: EffectRequest[] = []
+  #underWay = 0
+  #seq: number
+  #advances = 0
+  #calls: number
+  #end: { readonly end: RunEnd; readonly last: JournalEntry } | null = null
+  #cancelReason: string | null = null
+  #failure: { readonly cause: unknown } | null = null
+  #wake: (() => void) | null = null
+
+  constructor(options: RunDriverOptions) {
+    this.#options = options
+    this.#seq = options.position.seq
+    this.#calls = options.position.outcomes.length
+  }
+
+  /** Ends the run; the calls under way are given up. */
+  cancel(reason: string): void {
+    this.#cancelReason ??= reason
+    this.#wake?.()
+  }
+
+  /** Tells watchers something outside of a decision, such as that a call has begun. */
+  tell(event: RunEventDraft): void {
+    this.#write({ runId: this.#options.runId, events: [this.#number(event)] })
+  }
+
+  /** Resolves when the run is over and on disk; rejects with the signal's reason when it is to continue another time. */
+  async drive(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const onAbort = (): void => {
+      this.#stop.abort(signal.reason)
+      this.#wake?.()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      this.#announce()
+      this.#apply(this.#options.engine.advance())
+      this.#replay()
+      while (this.#end === null) await this.#turn(signal)
+      await this.#close(this.#end)
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      this.#stop.abort(new Error('The run is over.'))
+    }
+  }
+
+  #announce(): void {
+    const { runId, board, position, now } = this.#options
+    const statuses = { statuses: board.statuses(), total_count: board.size }
+    const startedAt = Math.round(now())
+    const events: RunEventDraft[] =
+      position.advances > 0
+        ? [{ event: 'run:recovered', data: { answered_calls: position.outcomes.length } }]
+        : [
+            { event: 'run:started', data: { started_at: new Date(startedAt).toISOString() } },
+            { event: 'node:statuses', data: statuses },
+          ]
+    const change: RunChange = position.advances > 0 ? {} : { status: 'running', started_at: startedAt }
+    this.#write({ runId, events: events.map(event => this.#number(event)), change })
+  }
+
+  #replay(): void {
+    for (const { key, outcome } of this.#options.position.outcomes) {
+      if (this.#end !== null) return
+      if (!this.#requested.delete(key))
+        throw new Error(`The plan no longer asks for ${key}, which the journal has an answer to.`)
+      this.#options.engine.resolve(key, decodeOutcome(outcome))
+      this.#apply(this.#options.engine.advance())
+    }
+    // What is still asked for was under way when the server ended: it is done again.
+    this.#toPerform = [...this.#requested.values()]
+  }
+
+  async #turn(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#failure !== null) throw this.#failure.cause
+    if (this.#cancelReason !== null) return this.#apply(this.#options.engine.cancel(this.#cancelReason))
+    this.#performWaiting()
+    const finished = this.#arrived.splice(0)
+    if (finished.length === 0) return this.#arrival()
+    await this.#options.journal.append(this.#entryOf(finished))
+    for (const { request, call } of finished) {
+      if (this.#end !== null) return
+      this.#requested.delete(request.key)
+      this.#options.engine.resolve(request.key, call.outcome)
+      this.#apply(this.#options.engine.advance())
+    }
+  }
+
+  #apply(progress: Progress): void {
+    this.#advances++
+    const changed = this.#options.board.apply(progress.records, progress.events)
+    for (const request of progress.effects) {
+      this.#requested.set(request.key, request)
+      this.#toPerform.push(request)
+    }
+    const isNew = this.#advances > this.#options.position.advances
+    const entry = isNew ? this.#entryOfDecision(progress, changed) : { runId: this.#options.runId }
+    if (progress.end !== null) this.#end = { end: progress.end, last: entry }
+    else if (isNew) this.#write(entry)
+  }
+
+  async #close({ end, last }: { readonly end: RunEnd; readonly last: JournalEntry }): Promise<void> {
+    const { change, event } = this.#options.closing(end)
+    await this.#options.journal.append({
+      ...last,
+      events: [...(last.events ?? []), this.#number(event)],
+      change: { ...last.change, ...change },
+    })
+  }
+
+  #performWaiting(): void {
+    const held: EffectRequest[] = []
+    for (const request of this.#toPerform) {
+      // People answer in their own time, and must not keep the calls of other steps waiting.
+      const patient = request.effect.type === 'input.ask' || request.effect.type === 'chat.read'
+      if (!patient && this.#underWay >= maxCallsUnderWay) {
+        held.push(request)
+        continue
+      }
+      if (!patient) this.#underWay++
+      void this.#perform(request).finally(() => {
+        if (!patient) this.#underWay--
+        this.#wake?.()
+      })
+    }
+    this.#toPerform = held
+  }
+
+  async #perform(request: EffectRequest): Promise<void> {
+    const startedAt = this.#options.now()
+    try {
+      const call = await this.#options.effects.perform(request, this.#stop.signal)
+      this.#arrived.push({ request, call, startedAt, finishedAt: this.#options.now() })
+    } catch (cause) {
+      if (!this.#stop.signal.aborted) this.#failure ??= { cause }
+    }
+  }
+
+  #arrival(): Promise<void> {
+    return new Promise(resolve => {
+      this.#wake = () => {
+        this.#wake = null
+        resolve()
+      }
+    })
+  }
+
+  #write(entry: JournalEntry): void {
+    this.#options.journal.append(entry).catch((cause: unknown) => {
+      this.#failure ??= { cause }
+      this.#wake?.()
+    })
+  }
+
+  #number({ event, data }: RunEventDraft): EventDraft {
+    return { runId: this.#options.runId, seq: ++this.#seq, event, ts: this.#options.now(), data }
+  }
+
+  #entryOf(finished: readonly FinishedCall[]): JournalEntry {
+    return {
+      runId: this.#options.runId,
+      calls: finished.map(call => this.#callRow(call)),
+      events: finished.flatMap(({ call }) => call.events.map(event => this.#number(event))),
+    }
+  }
+
+  #callRow({ request, call, startedAt, finishedAt }: FinishedCall): CallRow {
+    return {
+      run_id: this.#options.runId,
+      n: ++this.#calls,
+      key: request.key,
+      flow_index: request.flowIndex,
+      concept_name: this.#options.conceptOf(request.flowIndex),
+      type: request.effect.type,
+      inputs: describeInputs(request.effect),
+      outcome: encodeOutcome(call.outcome),
+      started_at: startedAt,
+      finished_at: finishedAt,
+      agent: call.facts.agent,
+      provider: call.facts.provider,
+      model: call.facts.model,
+      input_tokens: call.facts.inputTokens,
+      output_tokens: call.facts.outputTokens,
+      attempts: call.facts.attempts,
+    }
+  }
+
+  #entryOfDecision(progress: Progress, changed: Readonly<Record<string, string>>): JournalEntry {
+    const { runId } = this.#options
+    const events = progress.events.map(event => toRunEvent(event))
+    if (Object.keys(changed).length > 0) events.push({ event: 'node:statuses', data: { statuses: changed } })
+    return {
+      runId,
+      steps: progress.records.map(record => stepRow(runId, record)),
+      events: events.map(event => this.#number(event)),
+      change: { advances: this.#advances },
+    }
+  }
+}
+
+function stepRow(runId: string, record: StepRecord): StepRow {
+  return { run_id: runId, n: record.n, record: encodeRecord(record) }
+}

@@ -1,0 +1,369 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { AppError } from '@slipway/protocol/errors'
+import type { PlanId } from '@slipway/protocol/plans'
+import type { Run, RunDetails, RunId, RunResult, RunState, StartRun, TraceCall } from '@slipway/protocol/runs'
+import { parseJson } from '@slipway/kit/json'
+import type { Logger } from 'pino'
+import type { Database } from '#db/database'
+import type { EventLog } from '#features/events/events'
+import type { Models } from '#features/models/models'
+import type { DeployedPlan, Plans } from '#features/plans/plans'
+import type { PythonSandboxes, SandboxLimits } from '#features/sandboxes/sandboxes'
+import { Journal } from './journal.ts'
+import { People } from './people.ts'
+import type { RunDriver } from './run-driver.ts'
+import { RunFolder } from './run-folder.ts'
+import { encodeInputs, resolveInputs } from './run-inputs.ts'
+import { RunQueue } from './run-queue.ts'
+import {
+  findRun,
+  findRunByKey,
+  insertRun,
+  isDigestInUse,
+  selectActiveOfPlan,
+  selectCalls,
+  selectRuns,
+  selectUnfinished,
+  updateRun,
+  type CallFilter,
+  type NewRun,
+  type RunRow,
+} from './run-store.ts'
+import { openRun } from './open-run.ts'
+import { preparedPlan } from './prepared-plan.ts'
+import { StepBoard } from './step-board.ts'
+import { toRun, toTraceCall } from './run-view.ts'
+
+export interface RunsDeps {
+  readonly db: Database
+  readonly events: EventLog
+  readonly plans: Plans
+  readonly models: Models
+  /** Opened when the first script of a run needs it. */
+  readonly sandboxes: () => Promise<PythonSandboxes>
+  readonly sandboxLimits: Partial<SandboxLimits>
+  readonly runsDir: string
+  readonly maxConcurrentRuns: number
+  readonly defaultMaxCycles: number
+  readonly log: Logger
+  /** Milliseconds since 1970, with fractions. */
+  readonly now: () => number
+}
+
+export interface RunPage {
+  readonly runs: readonly Run[]
+  /** What to give as `after` for the next page. */
+  readonly next: string | null
+}
+
+interface Active {
+  readonly driver: RunDriver | null
+  readonly board: StepBoard
+  readonly done: Promise<void>
+}
+
+const noProgress = {
+  completed_count: 0,
+  failed_count: 0,
+  skipped_count: 0,
+  execution_count: 0,
+  cycle_count: 0,
+  current_inference: null,
+}
+
+/** Starts runs, drives them in their order, and answers what is asked about them. */
+export class Runs implements AsyncDisposable {
+  readonly people: People
+  readonly #deps: RunsDeps
+  readonly #journal: Journal
+  readonly #queue: RunQueue
+  readonly #active = new Map<string, Active>()
+  readonly #stop = new AbortController()
+
+  constructor(deps: RunsDeps) {
+    this.#deps = deps
+    this.people = new People(deps.db, () => Math.round(deps.now()))
+    this.#journal = new Journal(deps.db, deps.events)
+    this.#queue = new RunQueue(deps.maxConcurrentRuns, runId => this.#begin(runId))
+  }
+
+  /** Takes up the runs that were not over when the server ended, in their order. */
+  async recover(): Promise<void> {
+    for (const { id } of await selectUnfinished(this.#deps.db.read)) this.#queue.add(id)
+  }
+
+  /** Resolves once the run is on disk. A request that repeats an idempotency key gets the run it started. */
+  async start(body: StartRun): Promise<Run> {
+    if (this.#stop.signal.aborted)
+      throw new AppError('server.stopping', 'The server is stopping. Try again in a moment.')
+    const requestHash = hashOf(body)
+    const known = await this.#repeated(body, requestHash)
+    if (known) return known
+    const plan = await this.#deps.plans.load(body.plan_id, body.version)
+    const { inputs, uploads } = resolveInputs(plan.plan, body.inputs ?? body.ground_inputs ?? {})
+    const row: NewRun = {
+      ...this.#chosen(body, plan),
+      id: body.run_id ?? newRunId(),
+      status: 'pending',
+      inputs: encodeInputs(inputs),
+      idempotency_key: body.idempotency_key ?? null,
+      request_hash: requestHash,
+      created_at: Math.round(this.#deps.now()),
+      started_at: null,
+      completed_at: null,
+      cancel_reason: null,
+      advances: 0,
+      progress: JSON.stringify({
+        ...noProgress,
+        total_count: preparedPlan(plan.plan, this.#deps.models).flowIndexes.length,
+      }),
+      node_statuses: '{}',
+      error: null,
+      result: null,
+    }
+    await new RunFolder(this.#deps.runsDir, row.id).saveUploads(uploads)
+    const stored = await this.#insert(row, { body, requestHash })
+    if (stored) return stored
+    this.#queue.add(row.id)
+    return this.#view(await this.#row(row.id))
+  }
+
+  async list(filter: {
+    readonly planId?: PlanId | undefined
+    readonly status?: RunState | undefined
+    readonly limit: number
+    readonly after?: string | undefined
+  }): Promise<RunPage> {
+    const before = filter.after === undefined ? undefined : Number(filter.after)
+    if (before !== undefined && !Number.isSafeInteger(before)) {
+      throw new AppError('input.invalid', '`after` is not a place in the list. Use the one of the `Link` header.')
+    }
+    const statuses = filter.status === undefined ? undefined : [filter.status]
+    const rows = await selectRuns(this.#deps.db.read, {
+      planId: filter.planId,
+      statuses,
+      before,
+      limit: filter.limit + 1,
+    })
+    const page = rows.slice(0, filter.limit)
+    return {
+      runs: page.map(row => this.#view(row)),
+      next: rows.length > filter.limit ? String(page.at(-1)?.position) : null,
+    }
+  }
+
+  async get(runId: RunId): Promise<RunDetails> {
+    const row = await this.#row(runId)
+    const board = this.#active.get(runId)?.board
+    const statuses = board ? board.statuses() : await this.#storedStatuses(row)
+    return { ...this.#view(row), node_statuses: statuses as RunDetails['node_statuses'] }
+  }
+
+  async exists(runId: RunId): Promise<boolean> {
+    return (await findRun(this.#deps.db.read, runId)) !== undefined
+  }
+
+  async isOver(runId: RunId): Promise<boolean> {
+    const { status } = await this.#row(runId)
+    return status === 'completed' || status === 'failed'
+  }
+
+  async result(runId: RunId): Promise<RunResult> {
+    const row = await this.#row(runId)
+    if (row.result === null) {
+      throw new AppError(
+        'run.not_finished',
+        `The run is ${row.status}. Its result is there once it has completed or failed.`,
+      )
+    }
+    const files = await this.#writtenFiles(row)
+    return {
+      run_id: row.id,
+      plan_id: row.plan_id,
+      status: row.status,
+      final_concepts: parseJson(row.result),
+      files,
+    } as RunResult
+  }
+
+  async trace(runId: RunId, filter: CallFilter): Promise<TraceCall[]> {
+    await this.#row(runId)
+    return (await selectCalls(this.#deps.db.read, runId, filter)).map(toTraceCall)
+  }
+
+  /** Absolute path of the run's working folder. */
+  async folder(runId: RunId): Promise<string> {
+    const row = await this.#row(runId)
+    return new RunFolder(this.#deps.runsDir, row.id).work
+  }
+
+  /** Ends a run: one that waits at once, one that executes as soon as its calls are given up. */
+  async stop(runId: RunId, reason: string): Promise<Run> {
+    const row = await this.#row(runId)
+    if (row.status === 'completed' || row.status === 'failed') {
+      throw new AppError('run.state', `The run is over: it has ${row.status}.`)
+    }
+    await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'stopping', cancel_reason: reason }))
+    const active = this.#active.get(runId)
+    // A run that waits is taken up once more, only to be ended by its driver like any other.
+    if (active?.driver) active.driver.cancel(reason)
+    else if (this.#queue.remove(runId)) this.#begin(runId)
+    return this.#view(await this.#row(runId))
+  }
+
+  activeOfPlan(planId: PlanId): Promise<readonly { readonly id: string }[]> {
+    return selectActiveOfPlan(this.#deps.db.read, planId)
+  }
+
+  /** Stops the plan's runs and waits until they are over. */
+  async stopAllOfPlan(planId: PlanId, reason: string): Promise<string[]> {
+    const ids = (await this.activeOfPlan(planId)).map(({ id }) => id as RunId)
+    for (const id of ids) await this.stop(id, reason)
+    await Promise.all(ids.map(id => this.#active.get(id)?.done))
+    return ids
+  }
+
+  isDigestInUse(digest: string): Promise<boolean> {
+    return isDigestInUse(this.#deps.db.read, digest)
+  }
+
+  counts(): { readonly running: number; readonly pending: number } {
+    return this.#queue.counts()
+  }
+
+  /** Lets go of the runs under way; they continue from their journal at the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#queue.stop()
+    this.#stop.abort(new AppError('server.stopping', 'The server is stopping.'))
+    await Promise.allSettled([...this.#active.values()].map(({ done }) => done))
+    await this.#journal.settled()
+  }
+
+  #begin(runId: string): void {
+    const opening = openRun(runId, { ...this.#deps, journal: this.#journal, people: this.people })
+    const done = this.#drive(runId, opening)
+      .catch((error: unknown) => this.#lost(runId, error))
+      .finally(() => {
+        this.#active.delete(runId)
+        this.#queue.finished(runId)
+      })
+    this.#active.set(runId, { driver: null, board: new StepBoard([]), done })
+  }
+
+  async #drive(runId: string, opening: ReturnType<typeof openRun>): Promise<void> {
+    await using opened = await opening
+    const active = this.#active.get(runId)
+    if (active) this.#active.set(runId, { ...active, driver: opened.driver, board: opened.board })
+    const { cancel_reason: reason } = await this.#row(runId)
+    if (reason !== null) opened.driver.cancel(reason)
+    await opened.driver.drive(this.#stop.signal)
+  }
+
+  async #lost(runId: string, error: unknown): Promise<void> {
+    if (this.#stop.signal.aborted) return
+    this.#deps.log.error({ runId, err: error }, 'run ended by a fault of the server')
+    const message =
+      error instanceof AppError ? error.message : 'The server failed while it drove this run. Its log says more.'
+    const failure = { reason: 'internal', message, stuck: [] }
+    const seq = (await this.#deps.events.lastSeqOfRun(runId)) + 1
+    const now = this.#deps.now()
+    await this.#journal.append({
+      runId,
+      events: [{ runId, seq, event: 'run:failed', ts: now, data: { error: failure } }],
+      change: { status: 'failed', completed_at: Math.round(now), error: JSON.stringify(failure), result: '[]' },
+    })
+  }
+
+  #chosen(
+    body: StartRun,
+    { plan, planId, version, digest }: DeployedPlan,
+  ): Pick<NewRun, 'plan_id' | 'plan_version' | 'plan_digest' | 'mode' | 'agent' | 'max_cycles'> {
+    return {
+      plan_id: planId,
+      plan_version: version,
+      plan_digest: digest,
+      mode: body.mode ?? 'parallel',
+      agent: this.#agent(body.agent, plan.defaultAgent),
+      max_cycles: body.max_cycles ?? plan.maxCycles ?? this.#deps.defaultMaxCycles,
+    }
+  }
+
+  #agent(asked: string | undefined, ofPlan: string | null): string {
+    const { models } = this.#deps
+    if (asked !== undefined) {
+      if (models.has(asked)) return asked
+      const known = models.agents().map(agent => agent.name)
+      throw new AppError(
+        'agent.unknown',
+        `There is no agent "${asked}". Configured are ${known.join(', ')}; see config/agents.yaml.`,
+      )
+    }
+    return ofPlan !== null && models.has(ofPlan) ? ofPlan : models.defaultAgent
+  }
+
+  // Two equal requests may arrive at once; the database decides which of them starts the run.
+  async #insert(row: NewRun, request: { readonly body: StartRun; readonly requestHash: string }): Promise<Run | null> {
+    const queued = {
+      runId: row.id,
+      seq: 1,
+      event: 'run:queued',
+      ts: row.created_at,
+      data: { plan_id: row.plan_id },
+    } as const
+    try {
+      await this.#deps.db.transaction(async tx => {
+        await insertRun(tx, row)
+        await this.#deps.events.append(tx, [queued])
+      })
+      return null
+    } catch (error) {
+      const repeated = await this.#repeated(request.body, request.requestHash)
+      if (repeated) return repeated
+      throw error
+    }
+  }
+
+  /** The run that an equal request has started; `run.conflict` when the key or id belongs to another request. */
+  async #repeated(body: StartRun, requestHash: string): Promise<Run | null> {
+    const { run_id: runId, idempotency_key: key } = body
+    const byKey = key === undefined ? undefined : await findRunByKey(this.#deps.db.read, key)
+    if (byKey?.request_hash === requestHash) return this.#view(byKey)
+    if (byKey) throw new AppError('run.conflict', 'This idempotency key was used for another request. Use a new key.')
+    if (runId === undefined || !(await findRun(this.#deps.db.read, runId))) return null
+    throw new AppError('run.conflict', `There is a run with the id ${runId}. Leave \`run_id\` out, or choose another.`)
+  }
+
+  async #row(runId: string): Promise<RunRow> {
+    const row = await findRun(this.#deps.db.read, runId)
+    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
+    return row
+  }
+
+  #view(row: Parameters<typeof toRun>[0]): Run {
+    const active = this.#active.get(row.id)
+    return toRun(row, {
+      queuePosition: this.#queue.positionOf(row.id),
+      progress: active?.driver ? active.board.progress() : null,
+    })
+  }
+
+  async #storedStatuses(row: RunRow): Promise<unknown> {
+    if (row.status === 'completed' || row.status === 'failed') return parseJson(row.node_statuses)
+    const plan = await this.#deps.plans.loadDigest(row.plan_digest)
+    return new StepBoard(preparedPlan(plan.plan, this.#deps.models).flowIndexes).statuses()
+  }
+
+  async #writtenFiles(row: RunRow): Promise<RunResult['files']> {
+    const plan = await this.#deps.plans.loadDigest(row.plan_digest).catch(() => null)
+    return plan === null ? [] : new RunFolder(this.#deps.runsDir, row.id).writtenFiles(plan.folder)
+  }
+}
+
+// Sorts by time, so that ids of one day stand together in logs and folders.
+function newRunId(): string {
+  return `run_${Date.now().toString(36).padStart(9, '0')}${randomBytes(7).toString('hex').slice(0, 11)}`
+}
+
+function hashOf(body: StartRun): string {
+  return createHash('sha256').update(JSON.stringify(body)).digest('hex')
+}

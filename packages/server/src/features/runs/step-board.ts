@@ -1,0 +1,59 @@
+import type { EngineEvent, StepRecord } from '@slipway/engine/run/records'
+import type { RunProgress, StepStatus } from '@slipway/protocol/runs'
+import { statusChanges } from './run-events.ts'
+
+/** The status of every step of a run and the counts that its progress is told in. */
+export class StepBoard {
+  readonly #statuses: Map<string, StepStatus>
+  #executions = 0
+  #cycle = 0
+  #current: string | null = null
+
+  constructor(flowIndexes: readonly string[]) {
+    this.#statuses = new Map(flowIndexes.map(flowIndex => [flowIndex, 'pending']))
+  }
+
+  get size(): number {
+    return this.#statuses.size
+  }
+
+  /** Takes over what a decision did, and gives the statuses that changed. */
+  apply(records: readonly StepRecord[], events: readonly EngineEvent[]): Record<string, StepStatus> {
+    const changed = new Map<string, StepStatus>()
+    for (const event of events) {
+      if (event.type === 'cycle:started') this.#cycle = event.cycle
+      if (event.type !== 'inference:started') continue
+      changed.set(event.flowIndex, 'running')
+      this.#current = event.flowIndex
+    }
+    for (const [flowIndex, status] of statusChanges(records)) changed.set(flowIndex, status)
+    this.#executions += records.length
+    for (const [flowIndex, status] of changed) this.#statuses.set(flowIndex, status)
+    if (this.#current !== null && this.#statuses.get(this.#current) !== 'running') this.#current = this.#running()
+    return Object.fromEntries(changed)
+  }
+
+  statuses(): Record<string, StepStatus> {
+    return Object.fromEntries(this.#statuses)
+  }
+
+  progress(): RunProgress {
+    const count = (wanted: StepStatus): number =>
+      [...this.#statuses.values()].filter(status => status === wanted).length
+    const skipped = count('skipped')
+    return {
+      completed_count: count('completed') + skipped,
+      total_count: this.size,
+      failed_count: count('failed'),
+      skipped_count: skipped,
+      execution_count: this.#executions,
+      cycle_count: this.#cycle,
+      current_inference: this.#current,
+    }
+  }
+
+  #running(): string | null {
+    for (const [flowIndex, status] of this.#statuses) if (status === 'running') return flowIndex
+    return null
+  }
+}
