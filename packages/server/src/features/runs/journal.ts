@@ -52,15 +52,20 @@ export class Journal {
     // One turn of the loop, so that what other runs append in this turn shares the commit.
     await new Promise(resolve => setImmediate(resolve))
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, entriesPerCommit)
-      try {
-        await this.#write(batch.map(waiting => waiting.entry))
-        for (const waiting of batch) waiting.resolve()
-      } catch (error) {
-        for (const waiting of batch) waiting.reject(error)
-      }
+      await this.#writeAll(this.#waiting.splice(0, entriesPerCommit))
     }
     this.#flushing = null
+  }
+
+  async #writeAll(batch: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#write(batch.map(waiting => waiting.entry))
+      for (const waiting of batch) waiting.resolve()
+    } catch (error) {
+      // One entry that cannot be written must not take those of other runs with it.
+      if (batch.length > 1) for (const waiting of batch) await this.#writeAll([waiting])
+      else for (const waiting of batch) waiting.reject(error)
+    }
   }
 
   #write(entries: readonly JournalEntry[]): Promise<void> {

@@ -1,5 +1,5 @@
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
-import { buildProgram, type Program } from '@slipway/engine/run/program'
+import { prepareProgram, type Program } from '@slipway/engine/run/program'
 import { agentFor, agentsOfPlan, serverAgentFor, type Models } from '#features/models/models'
 
 /** What every run of a plan shares. */
@@ -21,7 +21,7 @@ export function preparedPlan(plan: LoadedPlan, models: Models): PreparedPlan {
   if (known) return known
   const steps = new Map(plan.inferences.map(inference => [inference.flowIndex, inference]))
   const result: PreparedPlan = {
-    program: buildProgram(plan),
+    program: prepareProgram(plan),
     flowIndexes: [...steps.keys()],
     conceptOf: flowIndex => steps.get(flowIndex)?.conceptToInfer ?? '',
     agentOf: agentRule(plan, models),

@@ -1,0 +1,92 @@
+import type { RunEvent } from '@slipway/protocol/events'
+import { describe, expect, test } from 'vitest'
+import { openDatabase, type Database } from '#db/database'
+import { EventLog, type EventDraft } from './events.ts'
+import { SlowReader, Subscription } from './subscription.ts'
+
+function draft(runId: string, seq: number): EventDraft {
+  return { runId, seq, event: 'cycle:started', ts: 1000 + seq, data: { cycle: seq } }
+}
+
+async function write(db: Database, log: EventLog, drafts: readonly EventDraft[]): Promise<void> {
+  await db.transaction(tx => log.append(tx, drafts))
+}
+
+async function take(events: AsyncIterable<RunEvent>, count: number): Promise<RunEvent[]> {
+  const taken: RunEvent[] = []
+  for await (const event of events) {
+    taken.push(event)
+    if (taken.length === count) break
+  }
+  return taken
+}
+
+describe('event log', () => {
+  test('[EVENT-1] numbers a run without a gap and the server in order', async () => {
+    await using db = await openDatabase(':memory:')
+    const log = new EventLog(db.read)
+    await write(db, log, [draft('a', 1), draft('b', 1), draft('a', 2)])
+    const signal = AbortSignal.timeout(5000)
+    expect((await take(log.follow({ runId: 'a', after: 0, signal }), 2)).map(event => event.seq)).toEqual([1, 2])
+    const all = await take(log.follow({ runId: null, after: 0, signal }), 3)
+    expect(all.map(event => [event.id, event.run_id, event.seq])).toEqual([
+      [1, 'a', 1],
+      [2, 'b', 1],
+      [3, 'a', 2],
+    ])
+  })
+
+  test('[EVENT-1] a number that exists is refused', async () => {
+    await using db = await openDatabase(':memory:')
+    const log = new EventLog(db.read)
+    await write(db, log, [draft('a', 1)])
+    await expect(write(db, log, [draft('a', 1)])).rejects.toThrow()
+  })
+
+  test('[EVENT-2] a transaction that fails shows nothing', async () => {
+    await using db = await openDatabase(':memory:')
+    const log = new EventLog(db.read)
+    const stop = new AbortController()
+    const seen: RunEvent[] = []
+    const reading = (async () => {
+      for await (const event of log.follow({ runId: null, after: 0, signal: stop.signal })) seen.push(event)
+    })()
+    const failing = db.transaction(async tx => {
+      await log.append(tx, [draft('a', 1)])
+      throw new Error('disk full')
+    })
+    await expect(failing).rejects.toThrow('disk full')
+    await write(db, log, [draft('b', 1)])
+    await expect.poll(() => seen.length).toBe(1)
+    stop.abort()
+    await reading
+    expect(seen.map(event => event.run_id)).toEqual(['b'])
+  })
+
+  test('[EVENT-3] continues behind a number, from the log and then live, each event once', async () => {
+    await using db = await openDatabase(':memory:')
+    const log = new EventLog(db.read)
+    await write(
+      db,
+      log,
+      Array.from({ length: 1200 }, (_, index) => draft('a', index + 1)),
+    )
+    const signal = AbortSignal.timeout(10_000)
+    const reading = take(log.follow({ runId: 'a', after: 700, signal }), 600)
+    for (let seq = 1201; seq <= 1300; seq += 10) {
+      await write(
+        db,
+        log,
+        Array.from({ length: 10 }, (_, index) => draft('a', seq + index)),
+      )
+    }
+    expect((await reading).map(event => event.seq)).toEqual(Array.from({ length: 600 }, (_, index) => 701 + index))
+  })
+
+  test('[EVENT-4] a reader that falls behind is cut and the writer goes on', async () => {
+    using subscription = new Subscription('a', { capacity: 3, signal: new AbortController().signal })
+    for (let seq = 1; seq <= 4; seq++)
+      subscription.offer({ event: 'cycle:started', id: seq, seq, run_id: 'a', ts: 0 } as RunEvent)
+    await expect(take(subscription, 1)).rejects.toBeInstanceOf(SlowReader)
+  })
+})
