@@ -1,6 +1,6 @@
-import { parseJson } from '@slipway/kit/json'
 import { AppError, ErrorReply, errorCodes, type ErrorCode } from '@slipway/protocol/errors'
 import type { BodyInputOf, ParamsOf, QueryInputOf, ReplyOf, Route } from '@slipway/protocol/route'
+import { readJson, writeJson } from './json.ts'
 
 export interface ClientOptions {
   /** Such as `http://127.0.0.1:8000`. */
@@ -129,7 +129,7 @@ function requestBody(
   }
   if (input.body === undefined) return { headers }
   headers['content-type'] = 'application/json'
-  return { headers, body: JSON.stringify(input.body) }
+  return { headers, body: writeJson(input.body) }
 }
 
 function checkedReply<R extends AnyRoute>(route: R, text: string): ReplyOf<R> {
@@ -162,7 +162,7 @@ function isErrorCode(code: string): code is ErrorCode {
 
 function jsonOrUndefined(text: string): unknown {
   try {
-    return parseJson(text)
+    return readJson(text)
   } catch {
     return undefined
   }

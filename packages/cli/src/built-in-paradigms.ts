@@ -1,0 +1,3 @@
+export function builtInParadigmNames(): ReadonlySet<string> {
+  return new Set()
+}

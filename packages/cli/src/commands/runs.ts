@@ -1,0 +1,44 @@
+import { RunState, type Run } from '@slipway/protocol/runs'
+import { PlanId } from '@slipway/protocol/plans'
+import { Option, type Command } from 'commander'
+import { exitCodes } from '../exit-codes.ts'
+import type { Cli } from '../session.ts'
+import { localTime, table } from '../text.ts'
+import { positive } from './run.ts'
+
+interface RunsFlags {
+  readonly plan?: string
+  readonly status?: RunState
+  readonly limit: number
+  readonly after?: string
+}
+
+export function addRuns(program: Command, cli: Cli): void {
+  program
+    .command('runs')
+    .description('List runs, newest first.')
+    .option('--plan <plan>', 'only runs of this plan')
+    .addOption(new Option('--status <status>', 'only runs in this state').choices(RunState.options))
+    .option('-n, --limit <n>', 'runs on a page', positive, 20)
+    .option('--after <cursor>', 'the page behind this cursor')
+    .action(
+      cli.act(async ({ client, terminal, json, printJson }, { plan, status, limit, after }: RunsFlags) => {
+        const query = { plan_id: plan === undefined ? undefined : PlanId.parse(plan), status, limit, after }
+        const page = await client.runs(query)
+        if (json) printJson(page)
+        else if (page.items.length === 0) terminal.print('No runs. Start one with: slipway run <plan> --watch')
+        else
+          terminal.print(
+            table(['RUN', 'PLAN', 'STATUS', 'STEPS', 'CREATED'], page.items.map(runRow), { width: terminal.columns() }),
+          )
+        if (page.next !== null) terminal.note(`Older runs: slipway runs --after ${page.next}`)
+        return exitCodes.done
+      }),
+    )
+}
+
+function runRow(run: Run): string[] {
+  const { completed_count: completed, skipped_count: skipped, total_count: total } = run.progress
+  const status = run.error === null ? run.status : `${run.status} (${run.error.reason})`
+  return [run.run_id, run.plan_id, status, `${completed + skipped}/${total}`, localTime(run.created_at)]
+}

@@ -1,0 +1,28 @@
+import type { RunEvent } from '@slipway/protocol/events'
+
+export interface EventFields {
+  text(name: string): string | undefined
+  number(name: string): number | undefined
+  record(name: string): Readonly<Record<string, unknown>> | undefined
+}
+
+/** Reads an event's own fields by name; what is absent or of another type is undefined. */
+export function fields(event: RunEvent): EventFields {
+  const of = (name: string): unknown => event[name]
+  return {
+    text(name) {
+      const value = of(name)
+      return typeof value === 'string' ? value : undefined
+    },
+    number(name) {
+      const value = of(name)
+      return typeof value === 'number' ? value : undefined
+    },
+    record(name) {
+      const value = of(name)
+      return typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? (value as Readonly<Record<string, unknown>>)
+        : undefined
+    },
+  }
+}

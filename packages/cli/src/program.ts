@@ -1,0 +1,50 @@
+import { Command } from 'commander'
+import { addCheck } from './commands/check.ts'
+import { addCompile } from './commands/compile.ts'
+import { addConfig } from './commands/config.ts'
+import { addDeploy } from './commands/deploy.ts'
+import { addDoctor } from './commands/doctor.ts'
+import { addLogs } from './commands/logs.ts'
+import { addPack } from './commands/pack.ts'
+import { addPlans } from './commands/plans.ts'
+import { addAnswer, addInputs } from './commands/questions.ts'
+import { addResult } from './commands/result.ts'
+import { addRun } from './commands/run.ts'
+import { addRuns } from './commands/runs.ts'
+import { addStop } from './commands/stop.ts'
+import { addUp } from './commands/up.ts'
+import type { Cli } from './session.ts'
+
+/** All commands, in the order in which `slipway --help` lists them. */
+const commands = [
+  addUp,
+  addDeploy,
+  addPlans,
+  addRun,
+  addRuns,
+  addLogs,
+  addResult,
+  addStop,
+  addInputs,
+  addAnswer,
+  addCheck,
+  addCompile,
+  addPack,
+  addConfig,
+  addDoctor,
+]
+
+export function createProgram(cli: Cli): Command {
+  const program = new Command('slipway')
+    .description('Takes AI plans from a folder to production.')
+    .option('--url <url>', 'address of the server (SLIPWAY_URL, else http://127.0.0.1:8000)')
+    .option('--token <token>', 'bearer token (SLIPWAY_API_TOKEN)')
+    .option('--json', 'print data as JSON')
+    .option('-q, --quiet', 'print data and errors only')
+    .option('--no-color', 'no colours (NO_COLOR)')
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(Add --help for the ways to use this.)')
+    .exitOverride()
+  for (const add of commands) add(program, cli)
+  return program
+}
