@@ -1,13 +1,15 @@
 import { PyDict, type Value } from '../value/value.ts'
 import { readAgentConfig, type AgentConfig } from './agents.ts'
-import { asDialect, detectDialect, dialects, type Dialect } from './dialect.ts'
+import { detectDialect, type Dialect } from './dialect.ts'
 import { discoverPlan, type PlanLayout } from './discover.ts'
-import { Fields, pointer } from './fields.ts'
+import { planInputs, planOutputs, type PlanOutput } from './declared.ts'
+import { pointer } from './fields.ts'
 import { joinPath, pathsUnder, folderOf, textOf, type PlanFiles } from './files.ts'
-import { bare, matchInput, parseInputs, type PlanInput, type SuppliedInput } from './inputs.ts'
+import { matchInput, parseInputs, type PlanInput, type SuppliedInput } from './inputs.ts'
 import { hasErrors, problemError, problemWarning, type Problem } from './problems.ts'
 import { findProvisions, parseRequirements, readParadigms, type ProvisionDirs } from './provisions.ts'
 import { conceptEntries, inferenceEntries, readRepo, type ConceptEntry, type InferenceEntry } from './repositories.ts'
+import { readSettings, unnamed, type PlanSettings } from './settings.ts'
 
 /** A plan as read from its package. All paths are relative to the package's root. */
 export interface LoadedPlan {
@@ -39,12 +41,6 @@ export interface LoadedPlan {
   readonly sources: PlanSources
 }
 
-export interface PlanOutput {
-  readonly name: string
-  readonly naturalName: string
-  readonly description: string
-}
-
 /** The files that the plan was read from. */
 export interface PlanSources {
   readonly manifest: string | null
@@ -54,6 +50,8 @@ export interface PlanSources {
 }
 
 export interface LoadOptions {
+  /** The name of a plan that does not name itself; otherwise its file or folder gives one. */
+  readonly fallbackName?: string
   /** For plans that neither name a dialect nor show one. */
   readonly defaultDialect?: Dialect
 }
@@ -71,7 +69,9 @@ export function loadPlan(files: PlanFiles, options: LoadOptions = {}): LoadResul
   const problems: Problem[] = []
   const layout = discoverPlan(files, problems)
   if (!layout) return { ok: false, problems }
-  return assemble(files, { layout, problems, options })
+  const found = layout.manifest === null && options.fallbackName !== undefined
+  const named = found ? { ...layout, fallbackName: options.fallbackName } : layout
+  return assemble(files, { layout: named, problems, options })
 }
 
 export interface RepositoryPaths {
@@ -139,9 +139,11 @@ function assemble(
     paradigmDir: paradigmDirOf(agentConfig) ?? settings.paradigmDir,
   })
   const id = planIdOf(settings.id)
-  if (id === '') problems.push(noName(layout))
+  if (id === '') problems.push(unnamed(layout))
   const defaultInputs = readDefaultInputs(files, { layout, concepts, problems })
-  const inputs = planInputs({ settings, layout, concepts, inferences, defaultInputs, problems })
+  const byName = conceptsByName({ concepts })
+  const path = pointer(layout.manifest?.path ?? '', 'inputs')
+  const inputs = planInputs({ declared: settings.inputs, concepts: byName, inferences, defaultInputs, path }, problems)
   if (hasErrors(problems)) return { ok: false, problems }
   const plan: LoadedPlan = {
     id,
@@ -153,7 +155,7 @@ function assemble(
     concepts,
     inferences,
     inputs,
-    outputs: planOutputs(concepts, settings.outputs),
+    outputs: planOutputs(byName, settings.outputs),
     defaultInputs,
     maxCycles: settings.maxCycles,
     defaultAgent: settings.defaultAgent,
@@ -171,83 +173,6 @@ function assemble(
     },
   }
   return { ok: true, plan, problems }
-}
-
-/** What manifest and canvas project say, the manifest first. */
-interface Settings {
-  readonly id: string
-  readonly name: string
-  readonly version: string
-  readonly description: string
-  readonly dialect: Dialect | null
-  readonly maxCycles: number | null
-  readonly defaultAgent: string | null
-  readonly agentConfig: string | null
-  readonly paradigmDir: string | null
-  readonly provisions: PyDict | null
-  readonly requirements: readonly string[]
-  readonly inputs: PyDict | null
-  readonly outputs: PyDict | null
-}
-
-function readSettings(layout: PlanLayout, problems: Problem[]): Settings {
-  const read = (file: PlanLayout['project']): [own: Fields, execution: Fields] => {
-    const at = { path: file?.path ?? '', problems }
-    const own = new Fields(file?.dict ?? new PyDict(), at)
-    return [own, new Fields(own.dict('execution') ?? new PyDict(), { path: pointer(at.path, 'execution'), problems })]
-  }
-  const [manifest, execution] = read(layout.manifest)
-  const [project, canvas] = read(layout.project)
-  const manifestName = manifest.text('name')
-  if (layout.manifest && !manifestName) problems.push(noName(layout))
-  const name = manifestName ?? project.text('name') ?? layout.fallbackName
-  return {
-    id: manifestName ?? project.text('id') ?? name,
-    name,
-    version: manifest.text('version') ?? project.text('version') ?? '0.0.0',
-    description: manifest.text('description') ?? project.text('description') ?? '',
-    dialect: dialectOf([manifest, execution, project, canvas], layout, problems),
-    maxCycles: positive(
-      execution.integer('max_cycles') ?? manifest.integer('max_cycles') ?? canvas.integer('max_cycles'),
-    ),
-    defaultAgent: manifest.text('default_agent') ?? execution.text('default_llm') ?? canvas.text('llm_model'),
-    agentConfig: manifest.text('agent_config') ?? execution.text('agent_config') ?? canvas.text('agent_config'),
-    paradigmDir: canvas.text('paradigm_dir'),
-    provisions: manifest.dict('provisions'),
-    requirements: manifest.texts('python_requirements') ?? [],
-    inputs: manifest.dict('inputs'),
-    outputs: manifest.dict('outputs'),
-  }
-}
-
-function dialectOf(sources: readonly Fields[], layout: PlanLayout, problems: Problem[]): Dialect | null {
-  const written = sources.map(fields => fields.text('dialect')).find(text => text !== null)
-  if (written === undefined) return null
-  const dialect = asDialect(written)
-  if (!dialect) {
-    problems.push(
-      problemError({
-        code: 'manifest.dialect',
-        path: pointer(layout.manifest?.path ?? layout.project?.path ?? '', 'dialect'),
-        message: `There is no dialect "${written}".`,
-        hint: `The dialects are ${dialects.join(', ')}; leave it out to have it detected.`,
-      }),
-    )
-  }
-  return dialect
-}
-
-function positive(cycles: number | null): number | null {
-  return cycles !== null && cycles > 0 ? cycles : null
-}
-
-function noName(layout: PlanLayout): Problem {
-  return problemError({
-    code: 'manifest.name',
-    path: pointer(layout.manifest?.path ?? layout.project?.path ?? layout.concepts, 'name'),
-    message: 'The plan has no name that could serve as its id.',
-    hint: 'Give it a "name" with at least one letter or digit.',
-  })
 }
 
 function repoText(files: PlanFiles, { path, problems }: { path: string; problems: Problem[] }): string {
@@ -270,7 +195,7 @@ function isDict(value: Value): value is PyDict {
 
 function agentConfigOf(
   files: PlanFiles,
-  { layout, settings, problems }: { layout: PlanLayout; settings: Settings; problems: Problem[] },
+  { layout, settings, problems }: { layout: PlanLayout; settings: PlanSettings; problems: Problem[] },
 ): AgentConfig | null {
   if (settings.agentConfig !== null) {
     const path = joinPath(layout.baseDir, settings.agentConfig)
@@ -289,7 +214,7 @@ function paradigmDirOf(config: AgentConfig | null): string | null {
 
 function requirementsOf(
   files: PlanFiles,
-  { layout, settings }: { layout: PlanLayout; settings: Settings },
+  { layout, settings }: { layout: PlanLayout; settings: PlanSettings },
 ): readonly string[] {
   const path = joinPath(layout.baseDir, 'python_requirements.txt')
   const listed = path === null ? [] : parseRequirements(textOf(files, path) ?? '')
@@ -310,74 +235,4 @@ function readDefaultInputs(
     else problems.push(problemWarning({ ...match.problem, path: pointer(layout.inputs, key) }))
   }
   return found
-}
-
-function planOutputs(concepts: readonly ConceptEntry[], declared: PyDict | null): PlanOutput[] {
-  const finals = concepts.filter(concept => concept.isFinal)
-  return [...new Map(finals.map(concept => [concept.conceptName, concept])).values()].map(concept => ({
-    name: concept.conceptName,
-    naturalName: bare(concept.naturalName),
-    description: describedAs(declared?.get(concept.conceptName)) ?? concept.description ?? '',
-  }))
-}
-
-function describedAs(declared: Value | undefined): string | null {
-  const text = declared instanceof PyDict ? declared.get('description') : null
-  return typeof text === 'string' ? text : null
-}
-
-interface InputSources {
-  readonly settings: Settings
-  readonly layout: PlanLayout
-  readonly concepts: readonly ConceptEntry[]
-  readonly inferences: readonly InferenceEntry[]
-  readonly defaultInputs: ReadonlyMap<string, SuppliedInput>
-  readonly problems: Problem[]
-}
-
-/** The declared inputs, and every ground value that the plan itself gives no data to. */
-function planInputs(sources: InputSources): PlanInput[] {
-  const { settings, layout, concepts, problems } = sources
-  const byName = conceptsByName({ concepts })
-  const inputs = new Map<string, PlanInput>()
-  for (const [key, declared] of settings.inputs?.entries() ?? []) {
-    if (typeof key !== 'string' || key.startsWith('_')) continue
-    const match = matchInput({ concepts, inputs: [] }, key)
-    const concept = match.ok ? byName.get(match.name) : undefined
-    if (concept) inputs.set(concept.conceptName, planInput(concept, { declared, sources }))
-    else if (!match.ok) {
-      const path = pointer(pointer(layout.manifest?.path ?? '', 'inputs'), key)
-      problems.push(problemWarning({ ...match.problem, path }))
-    }
-  }
-  for (const concept of byName.values()) {
-    const given = concept.referenceData !== null && !sources.defaultInputs.has(concept.conceptName)
-    if (!concept.isGround || given || inputs.has(concept.conceptName)) continue
-    const input = planInput(concept, { declared: null, sources })
-    if (!input.isFunction) inputs.set(concept.conceptName, input)
-  }
-  return [...inputs.values()]
-}
-
-function planInput(
-  concept: ConceptEntry,
-  { declared, sources }: { declared: Value; sources: InputSources },
-): PlanInput {
-  const name = concept.conceptName
-  const { inferences, defaultInputs } = sources
-  const isFunction =
-    inferences.some(step => step.functionConcept === name) &&
-    !inferences.some(step => step.valueConcepts.includes(name))
-  const hasDefault = concept.referenceData !== null || defaultInputs.has(name)
-  const said = declared instanceof PyDict ? declared : new PyDict()
-  const type = typeof declared === 'string' ? declared : said.get('type')
-  return {
-    name,
-    naturalName: bare(concept.naturalName),
-    type: typeof type === 'string' ? type : 'any',
-    required: said.get('required') !== false && !hasDefault && !isFunction,
-    description: describedAs(declared) ?? concept.description ?? '',
-    hasDefault,
-    isFunction,
-  }
 }

@@ -16,27 +16,31 @@ const roots = ['provisions', 'provision']
 const paradigmKinds = ['paradigms', 'paradigm']
 
 /** Finds the folders of a plan's provisions: what the manifest declares first, then what stands beside the paradigms. */
-export function findProvisions(files: PlanFiles, { baseDir, declared, paradigmDir }: ProvisionSources): ProvisionDirs {
+export function findProvisions(files: PlanFiles, sources: ProvisionSources): ProvisionDirs {
+  const { baseDir, paradigmDir } = sources
   const dirs = new Map<string, string>()
   const add = (kind: string, folder: string | null): void => {
     if (folder !== null && !dirs.has(kind) && hasFolder(files, folder)) dirs.set(kind, folder)
   }
-  for (const [kind, where] of declared?.entries() ?? []) {
-    const written = where instanceof PyDict ? where.get('path') : where
-    if (typeof kind === 'string' && typeof written === 'string') add(kind, joinPath(baseDir, written))
-  }
+  for (const [kind, written] of declaredFolders(sources.declared)) add(kind, joinPath(baseDir, written))
   if (paradigmDir !== null) add('paradigms', joinPath(baseDir, paradigmDir))
   const known = dirs.get('paradigms')
-  const parents = [...(known === undefined ? [] : [folderOf(known)]), ...roots.map(root => joinPath(baseDir, root))]
-  for (const parent of parents) {
-    // The base folder itself is no folder of kinds, even when its paradigms stand directly in it.
-    if (parent === null || (parent === baseDir && known === undefined)) continue
+  if (known !== undefined) addKindsIn(folderOf(known))
+  for (const root of roots) addKindsIn(joinPath(baseDir, root))
+  for (const kind of paradigmKinds) add('paradigms', dirs.get(kind) ?? joinPath(baseDir, kind))
+  return dirs
+
+  function addKindsIn(parent: string | null): void {
+    if (parent === null) return
     for (const kind of foldersIn(files, parent)) add(kind, joinPath(parent, kind))
   }
-  for (const kind of paradigmKinds) {
-    add('paradigms', dirs.get(kind) ?? joinPath(baseDir, kind))
-  }
-  return dirs
+}
+
+function declaredFolders(declared: PyDict | null): [kind: string, written: string][] {
+  return [...(declared?.entries() ?? [])].flatMap(([kind, where]): [string, string][] => {
+    const written = where instanceof PyDict ? where.get('path') : where
+    return typeof kind === 'string' && typeof written === 'string' ? [[kind, written]] : []
+  })
 }
 
 /** The plan's own paradigms: file name without `.json` to text. */

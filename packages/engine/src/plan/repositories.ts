@@ -88,7 +88,7 @@ export function parseConceptRepo(text: string, { file = 'concept_repo.json' } = 
 /** Reads an inference repository. The defaults of the `start_*` flags depend on the dialect. */
 export function parseInferenceRepo(
   text: string,
-  { file = 'inference_repo.json', dialect = '2026-01' as Dialect } = {},
+  { file = 'inference_repo.json', dialect = '2026-01' }: { file?: string; dialect?: Dialect } = {},
 ): Parsed<InferenceEntry> {
   const problems: Problem[] = []
   const dicts = readRepo(text, { path: file, problems })

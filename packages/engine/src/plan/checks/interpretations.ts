@@ -1,3 +1,4 @@
+import { repr } from '../../value/python-repr.ts'
 import { isList, PyDict, type Value } from '../../value/value.ts'
 import { didYouMean, problemError, problemWarning, type ProblemDetails } from '../problems.ts'
 import type { InferenceEntry } from '../repositories.ts'
@@ -127,13 +128,13 @@ function checkAssertion(check: StepCheck): void {
   const written = check.interpretation.get('assertion_condition') ?? null
   if (written === null) return
   const entries = [...asDict(asDict(written).get('quantifiers')).entries()]
-  const unknown = entries.find(([, quantifier]) => !quantifiers.includes(String(quantifier)))
+  const unknown = entries.find(([, quantifier]) => typeof quantifier !== 'string' || !quantifiers.includes(quantifier))
   if (written instanceof PyDict && !unknown) return
-  check.error({
+  check.warning({
     code: 'step.assertion',
     message: unknown
-      ? `The assertion has the unknown quantifier "${String(unknown[1])}".`
-      : 'assertion_condition must be an object of quantifiers and a condition.',
+      ? `The assertion has the unknown quantifier ${repr(unknown[1])}, which counts for nothing.`
+      : 'assertion_condition must be an object of quantifiers and a condition; it counts for nothing.',
     hint: `Write {"quantifiers": {"<axis>": "all"}, "condition": true}; quantifiers are ${quantifiers.join(', ')}.`,
   })
 }
@@ -219,7 +220,7 @@ function checkLoop(check: StepCheck): void {
   if (typeof current !== 'string' || !step.contextConcepts.includes(current)) {
     check.warning({
       code: 'step.loop_current',
-      message: `The current element ${String(current)} is not a context concept of the loop, so no element is handed out.`,
+      message: `The current element ${typeof current === 'string' ? current : repr(current)} is not a context concept of the loop, so no element is handed out.`,
       hint: 'Add the current element to "context_concepts".',
     })
   }
