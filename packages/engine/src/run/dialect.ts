@@ -1,9 +1,9 @@
-/** Which generation of the reference engine a plan was written for. */
-export type Dialect = '2026-01' | '2026-01-strict' | '2026-03'
+import type { Dialect } from '#plan/dialect'
 
-export const dialects: readonly Dialect[] = ['2026-01', '2026-01-strict', '2026-03']
+export type { Dialect } from '#plan/dialect'
 
-export interface Behaviour {
+/** What differs between the dialects. Code asks for one of these, never for a dialect's name. */
+export interface Behaviours {
   /** A flat, non-empty `by_axes` without `create_axis` groups over the axes that all inputs share. */
   readonly groupingRepair: boolean
   /** Perceiving a sign without a norm, or of norm `literal`, reads its payload as a Python literal where it is one. */
@@ -16,6 +16,8 @@ export interface Behaviour {
   readonly loopsWaitForValues: boolean
   /** `output_axis` names the axis of a list result, and a name that is taken gets a suffix. */
   readonly namedOutputAxis: boolean
+  /** The iterations of an inner `looping` step survive when the loop around it goes on; otherwise they start anew. */
+  readonly keepNestedLoops: boolean
   /** Only whole words and JSON count as booleans; otherwise a word of agreement anywhere in the text does. */
   readonly exactBooleans: boolean
   /** Languages of the fenced code blocks that are looked into. */
@@ -24,21 +26,22 @@ export interface Behaviour {
   readonly filterInjection: 'when-workspace' | 'always'
 }
 
-const january: Behaviour = {
+const january: Behaviours = {
   groupingRepair: true,
   literalUntypedSigns: false,
   packListsByDefault: false,
   keepSingleValues: false,
   loopsWaitForValues: false,
   namedOutputAxis: false,
+  keepNestedLoops: false,
   exactBooleans: false,
   fenceLanguages: ['python', 'py', 'json'],
   filterInjection: 'when-workspace',
 }
 
-export const behaviours: Readonly<Record<Dialect, Behaviour>> = {
+export const behaviours: Readonly<Record<Dialect, Behaviours>> = {
   '2026-01': january,
-  '2026-01-strict': { ...january, groupingRepair: false },
+  '2026-01-strict': { ...january, groupingRepair: false, keepNestedLoops: true },
   '2026-03': {
     ...january,
     literalUntypedSigns: true,
