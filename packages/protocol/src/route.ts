@@ -27,6 +27,8 @@ export interface Route<
   readonly reply: Reply
   readonly replyMedia?: Media
   readonly status?: number
+  /** Answers without the server's token: it says nothing that is anybody's. */
+  readonly open?: boolean
   readonly errors: readonly ErrorCode[]
 }
 

@@ -50,6 +50,20 @@ export const settings = {
     fallback: './data',
     says: 'Folder of the database, the plans, the runs and config/.',
   },
+  plansDir: {
+    variables: ['SLIPWAY_PLANS_DIR', 'NORMCODE_PLANS_DIR'],
+    yaml: 'storage.plans_dir',
+    type: z.string().min(1),
+    fallback: 'plans',
+    says: 'Folder of the deployed packages. A relative path is inside the data folder.',
+  },
+  runsDir: {
+    variables: ['SLIPWAY_RUNS_DIR', 'NORMCODE_RUNS_DIR'],
+    yaml: 'storage.runs_dir',
+    type: z.string().min(1),
+    fallback: 'runs',
+    says: "Folder of the runs' own files. A relative path is inside the data folder.",
+  },
   apiToken: {
     variables: ['SLIPWAY_API_TOKEN'],
     type: z.string().min(16).nullable(),
@@ -77,6 +91,13 @@ export const settings = {
     type: count,
     fallback: 104_857_600,
     says: 'Largest request body in bytes, uploads included.',
+  },
+  maxPlanBytes: {
+    variables: ['SLIPWAY_MAX_PLAN_BYTES'],
+    yaml: 'server.max_plan_bytes',
+    type: count,
+    fallback: 268_435_456,
+    says: 'Largest size of all files of a plan package in bytes, unpacked.',
   },
   rateLimitPerMinute: {
     variables: ['SLIPWAY_RATE_LIMIT_PER_MINUTE'],

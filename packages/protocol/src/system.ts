@@ -6,6 +6,7 @@ const Check = z.object({ status: z.enum(['ok', 'failing']), detail: z.string().o
 export const livez = route({
   method: 'GET',
   path: '/livez',
+  open: true,
   summary: 'The process answers.',
   tag: 'system',
   reply: z.object({ status: z.literal('ok') }),
@@ -15,6 +16,7 @@ export const livez = route({
 export const readyz = route({
   method: 'GET',
   path: '/readyz',
+  open: true,
   summary: 'The server takes work: database open and migrated, not stopping. 503 otherwise.',
   tag: 'system',
   reply: z.object({ status: z.enum(['ready', 'stopping', 'failing']), checks: z.record(z.string(), Check) }),

@@ -1,0 +1,50 @@
+import type { Health } from '@slipway/protocol/system'
+import packageFile from '../../package.json' with { type: 'json' }
+
+export const version = packageFile.version
+
+/** What the health routes ask the parts of the server. */
+export interface HealthSources {
+  readonly isStopping: () => boolean
+  /** Throws when the database does not answer. */
+  readonly pingDatabase: () => Promise<unknown>
+  readonly countPlans: () => Promise<number>
+  readonly countRuns: () => Promise<{ readonly running: number; readonly pending: number }>
+  readonly sandbox: () => string
+}
+
+type Checks = Health['checks']
+
+export interface Readiness {
+  readonly status: 'ready' | 'stopping' | 'failing'
+  readonly checks: Checks
+}
+
+export async function readiness(sources: HealthSources): Promise<Readiness> {
+  const checks: Checks = { database: await databaseCheck(sources) }
+  if (sources.isStopping()) return { status: 'stopping', checks }
+  return { status: checks['database']?.status === 'ok' ? 'ready' : 'failing', checks }
+}
+
+export async function health(sources: HealthSources): Promise<Health> {
+  const { status, checks } = await readiness(sources)
+  const answers = checks['database']?.status === 'ok'
+  return {
+    status: status === 'ready' ? 'ok' : 'degraded',
+    version,
+    uptime_seconds: Math.round(process.uptime()),
+    sandbox: sources.sandbox(),
+    plans: answers ? await sources.countPlans() : 0,
+    runs: answers ? await sources.countRuns() : { running: 0, pending: 0 },
+    checks,
+  }
+}
+
+async function databaseCheck(sources: HealthSources): Promise<Checks[string]> {
+  try {
+    await sources.pingDatabase()
+    return { status: 'ok' }
+  } catch {
+    return { status: 'failing', detail: 'The database does not answer.' }
+  }
+}

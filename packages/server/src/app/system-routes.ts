@@ -1,0 +1,15 @@
+import { healthz, livez, readyz } from '@slipway/protocol/system'
+import { handle, type Handler } from '#http/handler'
+import { withStatus } from '#http/reply'
+import { health, readiness, type HealthSources } from './health.ts'
+
+export function systemRoutes(sources: HealthSources): Handler[] {
+  return [
+    handle(livez, () => ({ status: 'ok' as const })),
+    handle(readyz, async () => {
+      const state = await readiness(sources)
+      return withStatus(state, state.status === 'ready' ? 200 : 503)
+    }),
+    handle(healthz, () => health(sources)),
+  ]
+}

@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto'
+import type { Socket as NetSocket } from 'node:net'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { AppError } from '@slipway/protocol/errors'
+import type { Settings } from '@slipway/protocol/settings'
+import type { Logger } from '#observe/log'
+import { requestAnswered, requestCrashed } from '#observe/server-log'
+import { errorAnswer } from './error-edge.ts'
+import { createGuard, type Guard } from './guard.ts'
+import type { Handler } from './handler.ts'
+import { addRoutes } from './routes.ts'
+import { addSockets } from './socket-routes.ts'
+import { usualSocketTimes, type SocketRoute, type SocketTimes } from './sockets.ts'
+import { usualStreamTimes, type StreamTimes } from './sse.ts'
+
+export interface ListenerSettings extends Pick<
+  Settings,
+  'host' | 'port' | 'apiToken' | 'trustedHosts' | 'corsOrigins' | 'maxBodyBytes' | 'rateLimitPerMinute'
+> {}
+
+export interface ListenerTimes extends StreamTimes, SocketTimes {
+  /** A client must have sent its whole head, and its whole request, in these times. */
+  readonly headMs: number
+  readonly requestMs: number
+  /** How often these are looked at. */
+  readonly checkMs: number
+}
+
+const usualTimes: ListenerTimes = {
+  ...usualSocketTimes,
+  ...usualStreamTimes,
+  headMs: 15_000,
+  requestMs: 300_000,
+  checkMs: 5_000,
+}
+
+export interface ListenerOptions {
+  readonly handlers: readonly Handler[]
+  readonly sockets?: readonly SocketRoute[] | undefined
+  readonly settings: ListenerSettings
+  readonly logger: Logger
+  readonly times?: Partial<ListenerTimes> | undefined
+}
+
+export interface Listener {
+  /** Begins to listen; gives the address, such as `http://127.0.0.1:8000`. */
+  listen(): Promise<string>
+  /** Takes no more work, tells sockets and streams, waits for requests under way and then cuts what is left. */
+  stop(graceMs: number): Promise<void>
+}
+
+/** The server's one door. Throws `config.invalid` for settings that would leave it open to others. */
+export async function createListener(options: ListenerOptions): Promise<Listener> {
+  const { settings, logger } = options
+  const times = { ...usualTimes, ...options.times }
+  const stopping = new AbortController()
+  const app = newFastify(settings, times)
+  await addGuard(app, { guard: createGuard(settings), settings, stopping: stopping.signal })
+  addEdges(app, logger)
+  addRoutes(app, { handlers: options.handlers, stopping: stopping.signal, times })
+  if (options.sockets?.length) {
+    await addSockets(app, { sockets: options.sockets, stopping: stopping.signal, times, logger })
+  }
+  return {
+    async listen() {
+      await app.listen({ host: settings.host, port: settings.port })
+      const address = app.server.address()
+      const port = typeof address === 'object' && address !== null ? address.port : settings.port
+      return `http://${reachable(settings.host)}:${port}`
+    },
+    async stop(graceMs) {
+      stopping.abort(new AppError('server.stopping', 'The server is stopping. Try again in a moment.'))
+      const timer = setTimeout(() => app.server.closeAllConnections(), graceMs)
+      try {
+        await app.close()
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+  }
+}
+
+function newFastify(settings: ListenerSettings, times: ListenerTimes): FastifyInstance {
+  return fastify({
+    logger: false,
+    bodyLimit: settings.maxBodyBytes,
+    requestTimeout: times.requestMs,
+    // An idle connection may wait for its next request about as long as proxies keep theirs.
+    keepAliveTimeout: 72_000,
+    http: { headersTimeout: times.headMs, connectionsCheckingInterval: times.checkMs },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    requestIdHeader: false,
+    genReqId: requestId,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 4096 },
+    clientErrorHandler: refuseBrokenRequest,
+    frameworkErrors: (error, request, reply) => answerError(reply, error, request.id),
+  })
+}
+
+/** The caller's own id when it looks like one, so that a trace goes on through the server. */
+function requestId(request: { readonly headers: FastifyRequest['raw']['headers'] }): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && /^[\w.-]{8,100}$/.test(given) ? given : randomBytes(12).toString('hex')
+}
+
+interface GuardOptions {
+  readonly guard: Guard
+  readonly settings: ListenerSettings
+  readonly stopping: AbortSignal
+}
+
+/** What every request and socket passes before its route: name, origin, rate, token, in this order. */
+async function addGuard(app: FastifyInstance, { guard, settings, stopping }: GuardOptions): Promise<void> {
+  const rateLimit = await import('@fastify/rate-limit')
+  await app.register(rateLimit.default, { global: false })
+  const limiter = app.createRateLimit({ max: settings.rateLimitPerMinute, timeWindow: 60_000 })
+  app.addHook('onRequest', async (request, reply) => {
+    setSecurityHeaders(reply, request.id)
+    guard.checkHost(request.headers)
+    const isSocket = request.headers.upgrade?.toLowerCase() === 'websocket'
+    const isPreflight = request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
+    const strict = isSocket || isPreflight || !['GET', 'HEAD', 'OPTIONS'].includes(request.method)
+    const origin = guard.checkOrigin(request.headers, { strict })
+    if (origin !== null) setCorsHeaders(reply, origin)
+    if (isPreflight) return reply.code(204).send()
+    const rate = await limiter(request)
+    if (!rate.isAllowed && rate.isExceeded) throw tooManyRequests(rate.ttlInSeconds)
+    const isOpen = request.routeOptions.config.open === true
+    if (!isOpen) guard.checkToken(request.headers, { socket: isSocket })
+    if (stopping.aborted && !isOpen) throw stopping.reason
+    return undefined
+  })
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answers without the token. */
+    open?: boolean
+  }
+}
+
+function setSecurityHeaders(reply: FastifyReply, id: string): void {
+  reply.headers({
+    'x-request-id': id,
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cache-control': 'no-store',
+    vary: 'origin',
+  })
+}
+
+function setCorsHeaders(reply: FastifyReply, origin: string): void {
+  reply.headers({
+    'access-control-allow-origin': origin,
+    'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
+    'access-control-allow-headers': 'authorization, content-type, last-event-id, x-request-id',
+    'access-control-expose-headers': 'link, location, retry-after, x-request-id',
+    'access-control-max-age': '600',
+    'cross-origin-resource-policy': 'cross-origin',
+  })
+}
+
+function tooManyRequests(seconds: number): AppError {
+  return new AppError('rate.limited', `Too many requests from this address. Try again in ${seconds} s.`, {
+    details: { retryAfterSeconds: seconds },
+  })
+}
+
+/** Where errors and unknown paths end, and where each request is counted. */
+function addEdges(app: FastifyInstance, logger: Logger): void {
+  app.setErrorHandler((error, request, reply) => {
+    const isBug = answerError(reply, error, request.id)
+    if (isBug) requestCrashed(logger, { requestId: request.id, route: request.routeOptions.url ?? request.url, error })
+  })
+  app.setNotFoundHandler((request, reply) => answerError(reply, unknownRoute(request), request.id))
+  app.addHook('onResponse', (request, reply, done) => {
+    requestAnswered(logger, {
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? 'unknown',
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime * 10) / 10,
+    })
+    done()
+  })
+}
+
+function answerError(reply: FastifyReply, error: unknown, id: string): boolean {
+  const { status, body, headers, isBug } = errorAnswer(error, id)
+  void reply.code(status).headers(headers).type('application/json; charset=utf-8').send(JSON.stringify(body))
+  return isBug
+}
+
+function unknownRoute(request: FastifyRequest): AppError {
+  const [path = ''] = request.url.split('?')
+  return new AppError('route.unknown', `There is no ${request.method} ${path.slice(0, 200)}. /docs lists the routes.`)
+}
+
+/** For what is not even HTTP: Node gives a socket, not a request. */
+function refuseBrokenRequest(error: Error & { readonly code?: string }, socket: NetSocket): void {
+  if (socket.destroyed || !socket.writable) return
+  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const large = error.code === 'HPE_HEADER_OVERFLOW'
+  const status = late ? '408 Request Timeout' : large ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  const message = late
+    ? 'The request took too long to arrive.'
+    : large
+      ? 'The head of the request is too large.'
+      : 'This is not a valid HTTP request.'
+  const correlationId = randomBytes(12).toString('hex')
+  const body = JSON.stringify({ error: { code: 'input.invalid', message, correlationId } })
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\nconnection: close\r\n`
+  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,142 @@
+import { once } from 'node:events'
+import { orAbort } from '@slipway/kit/abort'
+import type { Closing } from '@slipway/protocol/events'
+import type { z } from 'zod'
+import type { WebSocket } from '@fastify/websocket'
+import { jsonText } from './json-text.ts'
+
+export type ClosingReason = z.infer<typeof Closing>['reason']
+
+/** One client's socket, as a handler sees it. */
+export interface Socket {
+  /**
+   * Sends one JSON frame. Resolves at once while the client keeps up, later while it lags, and rejects when it is gone
+   * or has taken nothing for too long; so a handler that awaits it never fills the memory.
+   */
+  send(frame: object): Promise<void>
+}
+
+export interface SocketRequest<Params extends z.ZodType, Query extends z.ZodType> {
+  readonly params: z.output<Params>
+  readonly query: z.output<Query>
+  /** Aborts when the client leaves or the server stops. */
+  readonly signal: AbortSignal
+  readonly requestId: string
+}
+
+export interface SocketRoute<Params extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType> {
+  /** As in the contract, with `:name` for a parameter. */
+  readonly path: string
+  readonly params: Params
+  readonly query: Query
+  /** Serves one client; what it resolves with is told to the client in a last `closing` frame. */
+  readonly open: (socket: Socket, request: SocketRequest<Params, Query>) => Promise<ClosingReason>
+}
+
+/** Keeps the schemas' types for `open`. */
+export function socketRoute<Params extends z.ZodType, Query extends z.ZodType>(
+  declared: SocketRoute<Params, Query>,
+): SocketRoute {
+  // The listener hands over exactly what the two schemas made of the request.
+  return declared as unknown as SocketRoute
+}
+
+export interface SocketTimes {
+  readonly pingMs: number
+  /** A client that takes nothing of what waits for it for this long is cut. */
+  readonly stallMs: number
+}
+
+export const usualSocketTimes: SocketTimes = { pingMs: 20_000, stallMs: 30_000 }
+
+/** Bytes that may wait in memory for one client. */
+const mostBuffered = 1024 * 1024
+/** Clients send `ping` and little else. */
+export const mostReceived = 64 * 1024
+const closeCodes = { finished: 1000, server_stopping: 1001, slow_reader: 4008, unknown_run: 4404, unauthorized: 4401 }
+
+/** The reader took nothing for too long. */
+class Stalled extends Error {
+  override readonly name = 'Stalled'
+}
+
+export interface ServedSocket {
+  readonly socket: Socket
+  /** Aborts when the client leaves or the server stops. */
+  readonly signal: AbortSignal
+}
+
+/** Runs one client's socket to its end: keep-alive, `ping` and `pong`, the handler, the last frame. Never rejects. */
+export async function serveSocket(
+  client: WebSocket,
+  options: {
+    readonly stopping: AbortSignal
+    readonly times: SocketTimes
+    readonly run: (served: ServedSocket) => Promise<ClosingReason>
+    readonly onError: (error: unknown) => void
+  },
+): Promise<void> {
+  const left = new AbortController()
+  const signal = AbortSignal.any([left.signal, options.stopping])
+  client.on('close', () => left.abort(new Error('The client has left.')))
+  client.on('error', () => client.terminate())
+  client.on('message', (data, isBinary) => {
+    if (!isBinary && (data as Buffer).toString() === 'ping' && client.bufferedAmount < mostBuffered) client.send('pong')
+  })
+  const stopPings = keepAlive(client, options.times.pingMs)
+  try {
+    const socket: Socket = { send: frame => sendFrame(client, frame, options.times.stallMs) }
+    const reason = await orAbort(options.run({ socket, signal }), signal)
+    close(client, options.stopping.aborted ? 'server_stopping' : reason)
+  } catch (error) {
+    if (options.stopping.aborted) close(client, 'server_stopping')
+    else if (error instanceof Stalled) close(client, 'slow_reader')
+    else if (!left.signal.aborted) {
+      options.onError(error)
+      client.close(1011, 'internal')
+    }
+  } finally {
+    stopPings()
+  }
+}
+
+async function sendFrame(client: WebSocket, frame: object, stallMs: number): Promise<void> {
+  if (client.readyState !== client.OPEN) throw new Error('The client has left.')
+  client.send(jsonText(frame))
+  let waiting = client.bufferedAmount
+  while (waiting > mostBuffered) {
+    await moved(client, stallMs)
+    if (client.readyState !== client.OPEN) throw new Error('The client has left.')
+    if (client.bufferedAmount >= waiting) throw new Stalled('The client takes nothing of what is sent to it.')
+    waiting = client.bufferedAmount
+  }
+}
+
+/** Resolves when an empty frame has got through behind all others, the client has left, or the time is over. */
+async function moved(client: WebSocket, stallMs: number): Promise<void> {
+  const over = AbortSignal.timeout(stallMs)
+  await Promise.race([
+    new Promise<void>(resolve => client.ping('', false, () => resolve())),
+    once(client, 'close', { signal: over }).catch(() => undefined),
+  ])
+}
+
+/** Ends clients that have not answered the last ping: their connection is dead without anybody having said so. */
+function keepAlive(client: WebSocket, pingMs: number): () => void {
+  let answered = true
+  client.on('pong', () => (answered = true))
+  const timer = setInterval(() => {
+    if (!answered && client.bufferedAmount === 0) return client.terminate()
+    answered = false
+    client.ping()
+  }, pingMs)
+  return () => clearInterval(timer)
+}
+
+function close(client: WebSocket, reason: ClosingReason): void {
+  if (client.readyState !== client.OPEN) return
+  client.send(jsonText({ event: 'closing', reason }))
+  client.close(closeCodes[reason], reason)
+  // A reader that is behind may never take the last frame; the connection must not outlive it.
+  setTimeout(() => client.terminate(), 2000).unref()
+}
