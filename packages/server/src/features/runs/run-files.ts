@@ -60,6 +60,13 @@ export class RunFiles {
     return (await this.#find(path)) !== null
   }
 
+  /** Where a file is and how large, or null when there is none. */
+  async locate(path: string): Promise<{ readonly path: string; readonly size: number } | null> {
+    const found = await this.#find(path)
+    const state = found === null ? null : await stat(found)
+    return found === null || state === null || !state.isFile() ? null : { path: found, size: state.size }
+  }
+
   /** Writes through a new file that then takes the name, so that nobody sees half of it. Gives the absolute path. */
   async write(path: string, content: string): Promise<string> {
     const target = this.#inside(path)

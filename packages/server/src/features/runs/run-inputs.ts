@@ -1,7 +1,7 @@
 import { inputsOf, matchInput, type SuppliedInput } from '@slipway/engine/plan/inputs'
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
 import type { Problem } from '@slipway/engine/plan/problems'
-import { decodeValue, encodeValue, fromPlain } from '@slipway/engine/value/codec'
+import { decodeValue, encodeValue } from '@slipway/engine/value/codec'
 import { PyDict, type Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 import type { Upload } from './run-folder.ts'
@@ -19,9 +19,9 @@ export interface ResolvedInputs {
  * The inputs of a run: the request's, matched to concepts, over the plan's defaults. Throws `input.unknown` for a name
  * the plan does not have and `input.invalid` for everything else, all problems at once in `details`.
  */
-export function resolveInputs(plan: LoadedPlan, given: Readonly<Record<string, unknown>>): ResolvedInputs {
+export function resolveInputs(plan: LoadedPlan, given: PyDict): ResolvedInputs {
   const problems: Problem[] = []
-  const supplied = inputsOf(fromPlain(given) as PyDict, { path: 'inputs', problems })
+  const supplied = inputsOf(given, { path: 'inputs', problems })
   const inputs = new Map<string, SuppliedInput>(plan.defaultInputs)
   const uploads: Upload[] = []
   const unknown: string[] = []

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import type { PyDict } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 import type { PlanId } from '@slipway/protocol/plans'
 import type { Run, RunDetails, RunId, RunResult, RunState, StartRun, TraceCall } from '@slipway/protocol/runs'
@@ -12,6 +13,7 @@ import type { PythonSandboxes, SandboxLimits } from '#features/sandboxes/sandbox
 import { Journal } from './journal.ts'
 import { People } from './people.ts'
 import type { RunDriver } from './run-driver.ts'
+import { RunFiles } from './run-files.ts'
 import { RunFolder } from './run-folder.ts'
 import { encodeInputs, resolveInputs } from './run-inputs.ts'
 import { RunQueue } from './run-queue.ts'
@@ -92,15 +94,18 @@ export class Runs implements AsyncDisposable {
     for (const { id } of await selectUnfinished(this.#deps.db.read)) this.#queue.add(id)
   }
 
-  /** Resolves once the run is on disk. A request that repeats an idempotency key gets the run it started. */
-  async start(body: StartRun): Promise<Run> {
+  /**
+   * Resolves once the run is on disk. A request that repeats an idempotency key gets the run it started. `inputs` are
+   * the request's, read without loss.
+   */
+  async start(body: StartRun, given: PyDict): Promise<Run> {
     if (this.#stop.signal.aborted)
       throw new AppError('server.stopping', 'The server is stopping. Try again in a moment.')
     const requestHash = hashOf(body)
     const known = await this.#repeated(body, requestHash)
     if (known) return known
     const plan = await this.#deps.plans.load(body.plan_id, body.version)
-    const { inputs, uploads } = resolveInputs(plan.plan, body.inputs ?? body.ground_inputs ?? {})
+    const { inputs, uploads } = resolveInputs(plan.plan, given)
     const row: NewRun = {
       ...this.#chosen(body, plan),
       id: body.run_id ?? newRunId(),
@@ -191,10 +196,13 @@ export class Runs implements AsyncDisposable {
     return (await selectCalls(this.#deps.db.read, runId, filter)).map(toTraceCall)
   }
 
-  /** Absolute path of the run's working folder. */
-  async folder(runId: RunId): Promise<string> {
+  /** A file of the run, for download. Throws `plan.file_unknown` and `file.forbidden`. */
+  async file(runId: RunId, path: string): Promise<{ readonly path: string; readonly size: number }> {
     const row = await this.#row(runId)
-    return new RunFolder(this.#deps.runsDir, row.id).work
+    const root = new RunFolder(this.#deps.runsDir, row.id).work
+    const found = await new RunFiles({ root, baseDir: '', provisionDirs: new Map() }).locate(path)
+    if (!found) throw new AppError('plan.file_unknown', `The run has no file ${path}. Its result lists what it wrote.`)
+    return found
   }
 
   /** Ends a run: one that waits at once, one that executes as soon as its calls are given up. */

@@ -1,0 +1,92 @@
+import { AppError } from '@slipway/protocol/errors'
+import { sockets, streamRun, type RunEvent } from '@slipway/protocol/events'
+import { RunId } from '@slipway/protocol/runs'
+import { z } from 'zod'
+import { handle, type Handler } from '#http/handler'
+import { eventStream, type StreamMessage } from '#http/reply'
+import { socketRoute, type ClosingReason, type Socket, type SocketRoute } from '#http/sockets'
+import type { EventLog, FollowOptions } from './events.ts'
+import { SlowReader } from './subscription.ts'
+
+/** What the event routes need to know about runs. */
+export interface RunDirectory {
+  exists(runId: RunId): Promise<boolean>
+  /** Whether the run's last event is written. */
+  isOver(runId: RunId): Promise<boolean>
+}
+
+const after = z.coerce.number().int().min(0).optional()
+
+export function eventRoutes(log: EventLog, runs: RunDirectory): Handler[] {
+  return [
+    handle(streamRun, async ({ params, query, headers, signal }) => {
+      if (!(await runs.exists(params.id))) throw new AppError('run.unknown', `There is no run ${params.id}.`)
+      const seen = query.after ?? lastEventId(headers['last-event-id'])
+      return eventStream(messages(followRun(log, runs, { runId: params.id, after: seen, signal })))
+    }),
+  ]
+}
+
+export function eventSockets(log: EventLog, runs: RunDirectory): SocketRoute[] {
+  return [
+    socketRoute({
+      path: sockets.run,
+      params: z.object({ id: RunId }),
+      query: z.object({ after }),
+      open: async (socket, { params, query, signal }) => {
+        if (!(await runs.exists(params.id))) return 'unknown_run'
+        const seen = query.after ?? 0
+        await socket.send({ event: 'connected', run_id: params.id, after: seen })
+        return sendAll(socket, followRun(log, runs, { runId: params.id, after: seen, signal }))
+      },
+    }),
+    socketRoute({
+      path: sockets.all,
+      params: z.object({}),
+      query: z.object({ after }),
+      open: async (socket, { query, signal }) => {
+        const seen = query.after ?? (await log.lastId())
+        await socket.send({ event: 'connected', run_id: null, after: seen })
+        return sendAll(socket, log.follow({ runId: null, after: seen, signal }))
+      },
+    }),
+  ]
+}
+
+/** The events of a run up to its last one. */
+async function* followRun(
+  log: EventLog,
+  runs: RunDirectory,
+  { runId, after: seen, signal }: FollowOptions & { readonly runId: RunId; readonly after: number },
+): AsyncGenerator<RunEvent> {
+  if ((await runs.isOver(runId)) && seen >= (await log.lastSeqOfRun(runId))) return
+  for await (const event of log.follow({ runId, after: seen, signal })) {
+    yield event
+    if (event.event === 'run:completed' || event.event === 'run:failed') return
+  }
+}
+
+async function sendAll(socket: Socket, events: AsyncIterable<RunEvent>): Promise<ClosingReason> {
+  try {
+    for await (const event of events) await socket.send(event)
+    return 'finished'
+  } catch (error) {
+    if (error instanceof SlowReader) return 'slow_reader'
+    throw error
+  }
+}
+
+async function* messages(events: AsyncIterable<RunEvent>): AsyncGenerator<StreamMessage> {
+  try {
+    for await (const event of events) yield { id: event.seq, event: event.event, data: event }
+    yield { event: 'closing', data: { event: 'closing', reason: 'finished' } }
+  } catch (error) {
+    if (!(error instanceof SlowReader)) throw error
+    yield { event: 'closing', data: { event: 'closing', reason: 'slow_reader' } }
+  }
+}
+
+function lastEventId(header: string | string[] | undefined): number {
+  const number = typeof header === 'string' ? Number(header) : 0
+  return Number.isSafeInteger(number) && number >= 0 ? number : 0
+}

@@ -1,0 +1,58 @@
+import { createReadStream } from 'node:fs'
+import { basename } from 'node:path'
+import { readJson } from '@slipway/engine/value/json-read'
+import { PyDict } from '@slipway/engine/value/value'
+import {
+  answerInput,
+  getRun,
+  getRunFile,
+  getRunResult,
+  getRunTrace,
+  listInputs,
+  listRuns,
+  startRun,
+  stopRun,
+} from '@slipway/protocol/runs'
+import { handle, type Handler } from '#http/handler'
+import { fileReply, page } from '#http/reply'
+import type { Runs } from './runs.ts'
+
+export function runRoutes(runs: Runs): Handler[] {
+  return [
+    handle(startRun, ({ body, bodyText }) => runs.start(body, inputsOf(bodyText))),
+    handle(listRuns, async ({ query, url }) => {
+      const { runs: items, next } = await runs.list({
+        planId: query.plan_id,
+        status: query.status,
+        limit: query.limit,
+        after: query.after,
+      })
+      return page([...items], { url, next })
+    }),
+    handle(getRun, ({ params }) => runs.get(params.id)),
+    handle(getRunResult, ({ params }) => runs.result(params.id)),
+    handle(stopRun, ({ params, body }) => runs.stop(params.id, body?.reason ?? 'Stopped by request.')),
+    handle(getRunTrace, async ({ params, query, url }) => {
+      const { after, limit, type, flow_index: flowIndex } = query
+      const calls = await runs.trace(params.id, { after, limit: limit + 1, type, flowIndex })
+      const items = calls.slice(0, limit)
+      return page(items, { url, next: calls.length > limit ? (items.at(-1)?.n ?? null) : null })
+    }),
+    handle(getRunFile, async ({ params }) => {
+      const { path, size } = await runs.file(params.id, params['*'])
+      return fileReply({ stream: createReadStream(path), name: basename(path), size })
+    }),
+    handle(listInputs, ({ query }) => runs.people.open(query.run_id)),
+    handle(answerInput, async ({ params, body }) => {
+      await runs.people.answer(params.id, body.answer)
+      return { status: 'answered' as const, input_id: params.id }
+    }),
+  ]
+}
+
+// Read from the text, so that `1.0`, long integers and the order of keys reach the plan as they were sent.
+function inputsOf(bodyText: string): PyDict {
+  const body = readJson(bodyText)
+  const given = body instanceof PyDict ? (body.get('inputs') ?? body.get('ground_inputs')) : null
+  return given instanceof PyDict ? given : new PyDict()
+}
