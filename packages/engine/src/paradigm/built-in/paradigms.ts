@@ -1,0 +1,3 @@
+import type { Paradigm } from '../paradigm.ts'
+
+export const builtInParadigms: ReadonlyMap<string, Paradigm> = new Map()

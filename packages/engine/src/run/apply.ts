@@ -1,0 +1,201 @@
+import type { Reference } from '#reference/reference'
+import type { FilterInjection, LoopProgress, StepResult } from '#sequence/result'
+import type { StepError } from '#sequence/step'
+import type { Item } from './program.ts'
+import type { ConceptChange, ConceptStatus, EngineEvent, ItemChange, StepRecord } from './records.ts'
+import type { RunState } from './state.ts'
+
+/** A finished execution, before it is written into the state. */
+export interface Finished {
+  readonly item: Item
+  readonly cycle: number
+  readonly execution: number
+  readonly errors: readonly StepError[]
+  readonly outcome: { readonly ok: true; readonly result: StepResult } | { readonly ok: false; readonly error: StepError }
+}
+
+export interface ApplyOptions {
+  /** Whether a loop that resets its body also forgets how the body's steps completed. */
+  readonly clearDetails: boolean
+  /** Whether only the older kind of nested loops is started afresh, as the reference engine does. */
+  readonly keepNestedLoops: boolean
+  readonly emit: (event: EngineEvent) => void
+}
+
+/** Writes the end of an execution into the state and says what was written. */
+export function applyFinished(state: RunState, finished: Finished, options: ApplyOptions): StepRecord {
+  const writer = new Writer(state, finished, options)
+  if (!finished.outcome.ok) writer.fail(finished.outcome.error)
+  else if (finished.outcome.result.status === 'completed') writer.complete(finished.outcome.result)
+  else writer.postpone(finished.outcome.result)
+  return writer.record()
+}
+
+class Writer {
+  readonly #state: RunState
+  readonly #finished: Finished
+  readonly #options: ApplyOptions
+  readonly #changes: ConceptChange[] = []
+  readonly #items: ItemChange[] = []
+  #status: StepRecord['status'] = 'completed'
+
+  constructor(state: RunState, finished: Finished, options: ApplyOptions) {
+    this.#state = state
+    this.#finished = finished
+    this.#options = options
+  }
+
+  fail(error: StepError): void {
+    const { item, execution } = this.#finished
+    this.#status = 'failed'
+    this.#state.setStatus(item.slot, 'failed')
+    this.#state.results[item.slot] = `Error: ${error.message}`
+    this.#state.tracker.failedExecutions++
+    this.#options.emit({ type: 'inference:failed', flowIndex: item.flowIndex, execution, error })
+  }
+
+  complete(result: StepResult): void {
+    const { item } = this.#finished
+    const { details, results, tracker, truthMasks } = this.#state
+    if (result.timing) {
+      this.#setStatus(item.concept, 'complete')
+      if (result.timing.verdict === 'skip') this.#skipReaders(item)
+      if (result.timing.filter) this.#inject(result.timing.filter)
+    }
+    if (result.loop) this.#storeLoop(result.loop)
+    if (result.output) this.#write(item.concept, { reference: result.output, status: 'complete' })
+    if (result.truthMask) truthMasks.set(item.concept, result.truthMask)
+    if (result.detail) details[item.slot] = result.detail
+    else details[item.slot] ??= 'success'
+    results[item.slot] = 'Success'
+    this.#state.setStatus(item.slot, 'completed')
+    tracker.completionOrder.push(item.flowIndex)
+    if (details[item.slot] === 'skipped') tracker.skippedExecutions++
+    else tracker.successfulExecutions++
+    this.#emitCompleted(result)
+  }
+
+  postpone(result: StepResult): void {
+    const { item, execution } = this.#finished
+    this.#status = 'pending'
+    this.#state.setStatus(item.slot, 'pending')
+    this.#state.tracker.retryCount++
+    const { loop } = result
+    if (loop) {
+      this.#resetBelow(item)
+      this.#storeLoop(loop)
+      if (result.output) this.#write(item.concept, { reference: result.output })
+      this.#emitLoop(loop)
+    }
+    const iteration = loop ? loop.iterations.length + 1 : null
+    const reason = loop ? 'loop_iteration' : 'not_ready'
+    this.#options.emit({ type: 'inference:pending', flowIndex: item.flowIndex, execution, reason, iteration })
+  }
+
+  record(): StepRecord {
+    const { item, cycle, execution, errors, outcome } = this.#finished
+    return {
+      n: this.#state.tracker.totalExecutions,
+      cycle,
+      flowIndex: item.flowIndex,
+      execution,
+      sequence: item.entry.sequence,
+      concept: item.entry.conceptToInfer,
+      status: this.#status,
+      detail: this.#state.details[item.slot] ?? null,
+      changes: this.#changes,
+      items: this.#items,
+      truthMask: (outcome.ok && outcome.result.truthMask) || null,
+      errors: outcome.ok ? errors : [...errors, outcome.error],
+    }
+  }
+
+  #write(concept: number, change: { readonly reference: Reference; readonly status?: ConceptStatus }): void {
+    this.#state.references[concept] = change.reference
+    if (change.status) this.#state.conceptStatuses[concept] = change.status
+    this.#changes.push({ name: this.#nameOf(concept), ...change })
+  }
+
+  #setStatus(concept: number, status: ConceptStatus): void {
+    this.#state.conceptStatuses[concept] = status
+    this.#changes.push({ name: this.#nameOf(concept), status })
+  }
+
+  #nameOf(concept: number): string {
+    return this.#state.program.concepts[concept]?.entry.conceptName ?? ''
+  }
+
+  // Only the steps that read the concept themselves: what they would have inferred counts as there, without a value.
+  #skipReaders(timing: Item): void {
+    const { program, statuses, details, results, tracker } = this.#state
+    for (const reader of program.concepts[timing.concept]?.readers ?? []) {
+      if (statuses[reader.slot] !== 'pending') continue
+      this.#state.setStatus(reader.slot, 'completed')
+      details[reader.slot] = 'skipped'
+      results[reader.slot] = `Skipped due to parent ${timing.flowIndex}`
+      this.#setStatus(reader.concept, 'complete')
+      tracker.skippedExecutions++
+      tracker.completionOrder.push(reader.flowIndex)
+      this.#items.push({ flowIndex: reader.flowIndex, status: 'completed', reason: 'skipped' })
+      this.#options.emit({ type: 'inference:skipped', flowIndex: reader.flowIndex, by: timing.flowIndex })
+    }
+  }
+
+  #inject({ flowIndex, filter }: FilterInjection): void {
+    const { filters } = this.#state
+    filters.set(flowIndex, [...(filters.get(flowIndex) ?? []), filter])
+  }
+
+  #storeLoop(loop: LoopProgress): void {
+    this.#state.loops.set(loop.key, loop.iterations)
+    for (const [concept, reference] of loop.context) this.#write(concept, { reference, status: 'complete' })
+  }
+
+  #resetBelow(loop: Item): void {
+    const { program, counts, details, loops } = this.#state
+    for (const slot of program.slots[loop.slot]?.below ?? []) {
+      this.#state.setStatus(slot, 'pending')
+      counts[slot] = 0
+      if (this.#options.clearDetails) details[slot] = null
+      this.#items.push({ flowIndex: program.slots[slot]?.flowIndex ?? '', status: 'pending', reason: 'reset' })
+      for (const item of program.slots[slot]?.items ?? []) {
+        if (item.loopKey !== null && !(this.#options.keepNestedLoops && item.entry.sequence === 'looping')) {
+          loops.delete(item.loopKey)
+        }
+        this.#resetConcept(item.concept)
+      }
+    }
+  }
+
+  #resetConcept(concept: number): void {
+    const { program, references, conceptStatuses, conceptResets } = this.#state
+    const entry = program.concepts[concept]?.entry
+    if (!entry || entry.isGround) return
+    conceptResets[concept] = (conceptResets[concept] ?? 0) + 1
+    if (entry.isInvariant) return
+    references[concept] = null
+    conceptStatuses[concept] = 'pending'
+    this.#changes.push({ name: entry.conceptName, reference: null, status: 'pending' })
+  }
+
+  #emitCompleted(result: StepResult): void {
+    const { item, execution, errors } = this.#finished
+    const { emit } = this.#options
+    if (result.loop) this.#emitLoop(result.loop)
+    for (const error of errors) emit({ type: 'inference:error', flowIndex: item.flowIndex, execution, error })
+    emit({
+      type: 'inference:completed',
+      flowIndex: item.flowIndex,
+      execution,
+      detail: this.#state.details[item.slot] ?? null,
+      errors,
+      isLoop: item.isLoop,
+      totalIterations: result.loop ? result.loop.iterations.length : null,
+    })
+  }
+
+  #emitLoop(loop: LoopProgress): void {
+    const { flowIndex } = this.#finished.item
+    this.#options.emit({ type: 'loop:progress', flowIndex, stored: loop.iterations.length, total: loop.total })
+  }
+}

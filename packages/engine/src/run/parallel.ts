@@ -1,0 +1,102 @@
+import { isDecided } from '#sequence/timing'
+import type { Lane } from '#sequence/result'
+import type { Item } from './program.ts'
+import { isReady } from './readiness.ts'
+import type { EndReason } from './records.ts'
+import type { Scheduler } from './sequential.ts'
+import type { RunState } from './state.ts'
+import type { Steps } from './steps.ts'
+
+/**
+ * Starts every step as soon as it is ready. What could make a difference to the values keeps its order: a step does not
+ * start while another one is about to write what it reads or writes, steps of one lane (files and scripts; people) run
+ * one at a time in flow order, and the body of a loop waits until the loop has started.
+ *
+ * The cycle number only goes up when a step is about to run that already ran in the current cycle.
+ */
+export class ParallelScheduler implements Scheduler {
+  readonly #steps: Steps
+  readonly #maxCycles: number
+  readonly #ranInCycle = new Set<number>()
+  readonly #loopsAbove: readonly (readonly Item[])[]
+  #exhausted = false
+
+  constructor(steps: Steps, maxCycles: number) {
+    this.#steps = steps
+    this.#maxCycles = maxCycles
+    const { items } = steps.state.program
+    this.#loopsAbove = items.map(item =>
+      items.filter(other => other.isLoop && steps.state.program.slots[item.slot]?.above.includes(other.slot)),
+    )
+  }
+
+  pump(): 'finished' | EndReason | null {
+    const steps = this.#steps
+    const { state } = steps
+    while (!this.#exhausted && this.#startRound());
+    if (steps.active.size > 0) return null
+    if (state.unfinished === 0) {
+      this.#endCycle(true)
+      return 'finished'
+    }
+    this.#endCycle(!this.#exhausted)
+    return this.#exhausted ? 'max_cycles' : 'deadlock'
+  }
+
+  // One pass over the steps in flow order. True when something started, because that may have made more steps ready.
+  #startRound(): boolean {
+    const { state } = this.#steps
+    let started = false
+    for (const item of state.program.items) {
+      if (!isReady(state, item) || !this.#mayStart(item)) continue
+      if (!this.#countCycle(item)) return false
+      this.#ranInCycle.add(item.slot)
+      this.#steps.start(item, state.tracker.cycleCount)
+      started = true
+    }
+    return started
+  }
+
+  #mayStart(item: Item): boolean {
+    const { state, active } = this.#steps
+    if (!isDecided(state, item)) return false
+    if (!loopsStarted(state, this.#loopsAbove[item.index] ?? [])) return false
+    for (const { item: other } of active.values()) {
+      if (sharesLane(item.prepared.lanes, other.prepared.lanes) || conflicts(item, other)) return false
+    }
+    return true
+  }
+
+  #countCycle(item: Item): boolean {
+    const { tracker } = this.#steps.state
+    if (tracker.cycleCount > 0 && !this.#ranInCycle.has(item.slot)) return true
+    if (tracker.cycleCount >= this.#maxCycles) {
+      this.#exhausted = true
+      return false
+    }
+    if (tracker.cycleCount > 0) this.#endCycle(true)
+    tracker.cycleCount++
+    this.#ranInCycle.clear()
+    this.#steps.emit({ type: 'cycle:started', cycle: tracker.cycleCount })
+    return true
+  }
+
+  #endCycle(progressMade: boolean): void {
+    const { cycleCount } = this.#steps.state.tracker
+    if (cycleCount > 0) this.#steps.emit({ type: 'cycle:completed', cycle: cycleCount, progressMade })
+  }
+}
+
+// The first turn of a loop resets its body, so nothing of the body may be under way before it.
+function loopsStarted(state: RunState, loops: readonly Item[]): boolean {
+  return loops.every(loop => (state.counts[loop.slot] ?? 0) > 0 || state.statuses[loop.slot] !== 'pending')
+}
+
+function sharesLane(a: readonly Lane[], b: readonly Lane[]): boolean {
+  return a.length > 0 && a.some(lane => b.includes(lane))
+}
+
+function conflicts(item: Item, running: Item): boolean {
+  const written = running.concept
+  return item.concept === written || item.fn === written || item.values.includes(written) || item.contexts.includes(written)
+}

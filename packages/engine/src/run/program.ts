@@ -1,0 +1,224 @@
+import { loadParadigms, type LoadedParadigms } from '#paradigm/load'
+import type { Dialect } from '#plan/dialect'
+import { compareFlowIndices, isBelow } from '#plan/flow-index'
+import type { ConceptEntry, InferenceEntry } from '#plan/repositories'
+import { fromData } from '#reference/construct'
+import type { Reference } from '#reference/reference'
+import { prepareSequence } from '#sequence/prepare'
+import type { PreparedSequence } from '#sequence/result'
+import { isList, PyDict, type Value } from '#value/value'
+import { behaviours, type Behaviours } from './dialect.ts'
+
+/** What a run executes: the checked repositories of a plan and the text of its own paradigms. */
+export interface ProgramSource {
+  readonly concepts: readonly ConceptEntry[]
+  readonly inferences: readonly InferenceEntry[]
+  readonly dialect: Dialect
+  /** The plan's own paradigm files by name; they come before the built-in ones. */
+  readonly paradigms: ReadonlyMap<string, string>
+}
+
+export interface ProgramConcept {
+  readonly index: number
+  readonly entry: ConceptEntry
+  readonly initial: Reference | null
+  /** The slot of the last step in flow order that infers it, or -1. */
+  readonly producer: number
+  /** Items whose value concepts or function concept contain it, in flow order. */
+  readonly readers: readonly Item[]
+}
+
+/** A flow index. Two steps with the same flow index share one slot, and with it their status. */
+export interface ProgramSlot {
+  readonly flowIndex: string
+  readonly above: readonly number[]
+  readonly below: readonly number[]
+  readonly items: readonly Item[]
+}
+
+/** What a step does not wait for: never, or not before it has executed once. */
+export interface Waits {
+  readonly neverForSteps: boolean
+  readonly laterForSteps: boolean
+  readonly neverForFunction: boolean
+  readonly laterForFunction: boolean
+  readonly neverForValues: boolean
+  readonly laterForValues: boolean
+  readonly forLoopBase: boolean
+}
+
+export interface TimingSettings {
+  readonly marker: 'if' | 'if!' | 'after'
+  readonly condition: string
+  /** Number of the condition concept, or -1 when the plan has none of that name. */
+  readonly concept: number
+}
+
+export interface Item {
+  readonly index: number
+  readonly slot: number
+  readonly flowIndex: string
+  readonly entry: InferenceEntry
+  readonly concept: number
+  /** Number of the function concept, or -1. */
+  readonly fn: number
+  readonly values: readonly number[]
+  readonly contexts: readonly number[]
+  /** The values that must all be complete, and those of which one must be. */
+  readonly requiredValues: readonly number[]
+  readonly anyOfValues: readonly number[] | null
+  readonly waits: Waits
+  readonly timing: TimingSettings | null
+  readonly isLoop: boolean
+  /** Where a loop keeps its iterations; null for other steps. */
+  readonly loopKey: string | null
+  readonly prepared: PreparedSequence
+}
+
+export interface Program {
+  readonly dialect: Dialect
+  readonly behaviour: Behaviours
+  /** The reference engine as it is, with the faults that other dialects repair. */
+  readonly strict: boolean
+  readonly concepts: readonly ProgramConcept[]
+  readonly conceptNumbers: ReadonlyMap<string, number>
+  /** In flow order. */
+  readonly items: readonly Item[]
+  readonly slots: readonly ProgramSlot[]
+  readonly slotNumbers: ReadonlyMap<string, number>
+  readonly paradigms: LoadedParadigms
+}
+
+/** Numbers concepts and steps, reads what steps are configured with, and loads paradigms: once per plan, not per run. */
+export function prepareProgram(source: ProgramSource): Program {
+  const names = conceptNumbersOf(source.concepts)
+  const entries = [...source.inferences].sort((a, b) => compareFlowIndices(a.flowIndex, b.flowIndex))
+  const slotNumbers = new Map<string, number>()
+  for (const { flowIndex } of entries) if (!slotNumbers.has(flowIndex)) slotNumbers.set(flowIndex, slotNumbers.size)
+  const paradigms = loadParadigms(source.paradigms)
+  const options: ItemOptions = { names, slotNumbers, dialect: source.dialect, paradigms }
+  const items = entries.map((entry, index) => prepareItem(entry, index, options))
+  return {
+    dialect: source.dialect,
+    behaviour: behaviours[source.dialect],
+    strict: source.dialect === '2026-01-strict',
+    concepts: conceptsOf(source.concepts, names, items),
+    conceptNumbers: names,
+    items,
+    slots: slotsOf([...slotNumbers.keys()], items),
+    slotNumbers,
+    paradigms,
+  }
+}
+
+/** A value as a concept holds it: what is no list is meant as a list of one. */
+export function givenReference(data: Value, axes: readonly string[] | null): Reference {
+  return fromData(isList(data) ? data : [data], axes)
+}
+
+// Of two entries with one name the later one counts, as in the reference engine.
+function conceptNumbersOf(entries: readonly ConceptEntry[]): Map<string, number> {
+  const numbers = new Map<string, number>()
+  for (const { conceptName } of entries) if (!numbers.has(conceptName)) numbers.set(conceptName, numbers.size)
+  return numbers
+}
+
+function conceptsOf(
+  entries: readonly ConceptEntry[],
+  names: ReadonlyMap<string, number>,
+  items: readonly Item[],
+): ProgramConcept[] {
+  const latest = new Map(entries.map(entry => [entry.conceptName, entry]))
+  return [...names].flatMap(([name, index]) => {
+    const entry = latest.get(name)
+    if (!entry) return []
+    const initial =
+      entry.referenceData === null ? null : givenReference(entry.referenceData, entry.referenceAxisNames)
+    const producer = items.findLast(item => item.concept === index)?.slot ?? -1
+    const readers = items.filter(item => item.fn === index || item.values.includes(index))
+    return [{ index, entry, initial, producer, readers }]
+  })
+}
+
+function slotsOf(flowIndexes: readonly string[], items: readonly Item[]): ProgramSlot[] {
+  return flowIndexes.map((flowIndex, slot) => ({
+    flowIndex,
+    above: flowIndexes.flatMap((other, place) => (isBelow(flowIndex, other) ? [place] : [])),
+    below: flowIndexes.flatMap((other, place) => (isBelow(other, flowIndex) ? [place] : [])),
+    items: items.filter(item => item.slot === slot),
+  }))
+}
+
+interface ItemOptions {
+  readonly names: ReadonlyMap<string, number>
+  readonly slotNumbers: ReadonlyMap<string, number>
+  readonly dialect: Dialect
+  readonly paradigms: LoadedParadigms
+}
+
+function prepareItem(entry: InferenceEntry, index: number, options: ItemOptions): Item {
+  const numberOf = (name: string | null): number => (name === null ? -1 : (options.names.get(name) ?? -1))
+  const values = entry.valueConcepts.map(numberOf).filter(number => number >= 0)
+  const isLoop = entry.sequence === 'looping' || entry.sequence === 'quantifying'
+  const loopKey = isLoop ? loopKeyOf(entry) : null
+  const anyOf = entry.sequence === 'assigning' ? listedSources(entry, values, numberOf) : null
+  return {
+    index,
+    slot: options.slotNumbers.get(entry.flowIndex) ?? -1,
+    flowIndex: entry.flowIndex,
+    entry,
+    concept: numberOf(entry.conceptToInfer),
+    fn: numberOf(entry.functionConcept),
+    values,
+    contexts: entry.contextConcepts.map(numberOf).filter(number => number >= 0),
+    requiredValues: anyOf === null ? values : values.filter(value => !anyOf.includes(value)),
+    anyOfValues: anyOf,
+    waits: {
+      neverForSteps: entry.startWithSupportReferenceOnly,
+      laterForSteps: entry.startWithoutSupportReferenceOnlyOnce,
+      neverForFunction: entry.startWithoutFunction,
+      laterForFunction: entry.startWithoutFunctionOnlyOnce,
+      neverForValues: entry.startWithoutValue,
+      laterForValues: entry.startWithoutValueOnlyOnce,
+      forLoopBase: isLoop,
+    },
+    timing: entry.sequence === 'timing' ? timingOf(entry, numberOf) : null,
+    isLoop,
+    loopKey,
+    prepared: prepareSequence(entry, { ...options, loopKey }),
+  }
+}
+
+function syntaxOf(entry: InferenceEntry): PyDict {
+  const syntax = entry.workingInterpretation.get('syntax')
+  return syntax instanceof PyDict ? syntax : new PyDict()
+}
+
+// A list of sources means: the first that is there. One of them is enough; everything else must be complete.
+function listedSources(
+  entry: InferenceEntry,
+  values: readonly number[],
+  numberOf: (name: string) => number,
+): number[] | null {
+  const sources = syntaxOf(entry).get('assign_source') ?? null
+  if (!isList(sources)) return null
+  const listed = sources.flatMap(name => (typeof name === 'string' ? [numberOf(name)] : []))
+  const among = listed.filter(number => values.includes(number))
+  return among.length > 0 ? among : null
+}
+
+function timingOf(entry: InferenceEntry, numberOf: (name: string) => number): TimingSettings | null {
+  const syntax = syntaxOf(entry)
+  const marker = syntax.get('marker')
+  const condition = syntax.get('condition')
+  if (typeof condition !== 'string') return null
+  if (marker !== 'if' && marker !== 'if!' && marker !== 'after') return null
+  return { marker, condition, concept: numberOf(condition) }
+}
+
+function loopKeyOf(entry: InferenceEntry): string {
+  const syntax = syntaxOf(entry)
+  const index = syntax.get(entry.sequence === 'looping' ? 'loop_index' : 'quantifier_index')
+  const base = syntax.get('LoopBaseConcept')
+  return `${typeof index === 'number' ? index : 0}_${typeof base === 'string' ? base : ''}`
+}

@@ -1,0 +1,67 @@
+import type { Item } from './program.ts'
+import { isReady } from './readiness.ts'
+import type { EndReason } from './records.ts'
+import type { Steps } from './steps.ts'
+
+/** Decides which step starts next. */
+export interface Scheduler {
+  /** Starts what may start now. The reason why nothing will start any more, or null while the run goes on. */
+  readonly pump: () => 'finished' | EndReason | null
+}
+
+/**
+ * The order of the reference engine: one step at a time, in cycles. A cycle goes over the steps that did not complete
+ * in the one before, then over all others in flow order, and starts each that is ready when its turn comes.
+ */
+export class SequentialScheduler implements Scheduler {
+  readonly #steps: Steps
+  readonly #maxCycles: number
+  #order: readonly Item[] = []
+  #place = 0
+  #executed: Item[] = []
+  #inCycle = false
+
+  constructor(steps: Steps, maxCycles: number) {
+    this.#steps = steps
+    this.#maxCycles = maxCycles
+  }
+
+  pump(): 'finished' | EndReason | null {
+    const steps = this.#steps
+    const { state } = steps
+    for (;;) {
+      if (steps.active.size > 0) return null
+      const item = this.#order[this.#place]
+      if (item !== undefined) {
+        this.#place++
+        if (!isReady(state, item)) continue
+        this.#executed.push(item)
+        steps.start(item, state.tracker.cycleCount)
+        continue
+      }
+      if (this.#inCycle && !this.#endCycle()) return 'deadlock'
+      if (state.unfinished === 0) return 'finished'
+      if (state.tracker.cycleCount >= this.#maxCycles) return 'max_cycles'
+      this.#startCycle()
+    }
+  }
+
+  #startCycle(): void {
+    const { state } = this.#steps
+    const retries = this.#executed.filter(item => state.statusOf(item) !== 'completed')
+    const again = new Set(retries)
+    this.#order = [...retries, ...state.program.items.filter(item => !again.has(item))]
+    this.#place = 0
+    this.#executed = []
+    this.#inCycle = true
+    state.tracker.cycleCount++
+    this.#steps.emit({ type: 'cycle:started', cycle: state.tracker.cycleCount })
+  }
+
+  #endCycle(): boolean {
+    const progressMade = this.#executed.length > 0
+    this.#inCycle = false
+    this.#steps.emit({ type: 'cycle:completed', cycle: this.#steps.state.tracker.cycleCount, progressMade })
+    return progressMade
+  }
+}

@@ -1,0 +1,70 @@
+import { elementCells, fromCells, type Cells } from '#reference/combine'
+import { NONE_AXIS, SKIP, type Reference } from '#reference/reference'
+import type { Value } from '#value/value'
+import { report, type StepContext } from './result.ts'
+import { all, type Step } from './step.ts'
+
+export interface CellWork {
+  /** What the cells are called in error paths: `functions`, `cells`. */
+  readonly what: string
+  readonly context: StepContext
+}
+
+/**
+ * Applies a step to the aligned elements of references; every cell is work of its own. A cell is skip where an element
+ * is skip or null, or where its work throws, which is kept as an error of the step.
+ */
+export function* elementStep(
+  references: readonly Reference[],
+  work: (elements: readonly Value[]) => Step<Value>,
+  options: CellWork,
+): Step<Reference> {
+  const { axes, shape, cells } = elementCells(references)
+  const results = yield* eachCell({ axes, shape, cells }, work, options)
+  return fromCells(axes, shape, results)
+}
+
+/** The results of the work on each cell, in order; skip where there is nothing to work on or the work throws. */
+export function eachCell<T>(
+  { shape, cells }: Cells<T>,
+  work: (cell: T) => Step<Value>,
+  options: CellWork,
+): Step<Value[]> {
+  return all(
+    cells.map((cell, place) => (cell === null ? skipped() : guarded(work(cell), { ...options, shape, place }))),
+  )
+}
+
+function* skipped(): Step<Value> {
+  return SKIP
+}
+
+function* guarded(
+  work: Step<Value>,
+  { context, what, shape, place }: CellWork & { readonly shape: readonly number[]; readonly place: number },
+): Step<Value> {
+  try {
+    return yield* work
+  } catch (cause) {
+    report(context, `${what}${indexText(shape, place)}`, cause)
+    return SKIP
+  }
+}
+
+function indexText(shape: readonly number[], place: number): string {
+  const index: number[] = []
+  let rest = place
+  for (const size of shape.toReversed()) {
+    index.unshift(size === 0 ? 0 : rest % size)
+    rest = size === 0 ? 0 : Math.floor(rest / size)
+  }
+  return index.map(position => `[${position}]`).join('')
+}
+
+/** The functions at position 0 of the first axis, which are the only ones that a step calls. */
+export function firstFunctions<F>({ axes, shape, cells }: Cells<F>): Cells<F> {
+  if (axes.length <= 1) return { axes: [NONE_AXIS], shape: [1], cells: [cells[0] ?? null] }
+  const rest = shape.slice(1)
+  const count = rest.reduce((product, size) => product * size, 1)
+  return { axes: axes.slice(1), shape: rest, cells: cells.slice(0, count) }
+}
