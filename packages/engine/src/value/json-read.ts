@@ -206,7 +206,9 @@ class JsonReader {
       return character
     }
     const digits = this.#text.slice(backslash + 2, backslash + 6)
-    if (!HEX4.test(digits)) throw this.#error('Invalid \\uXXXX escape', backslash + 1)
+    // Python reports a text that ends with the last digit as a broken escape too.
+    if (!HEX4.test(digits) || backslash + 6 >= this.#text.length)
+      throw this.#error('Invalid \\uXXXX escape', backslash + 1)
     return String.fromCharCode(Number.parseInt(digits, 16))
   }
 }
