@@ -13,11 +13,11 @@ export interface Problem {
 export type ProblemDetails = Omit<Problem, 'severity'>
 
 export function problemError(details: ProblemDetails): Problem {
-  return { severity: 'error', ...details }
+  return { ...details, severity: 'error' }
 }
 
 export function problemWarning(details: ProblemDetails): Problem {
-  return { severity: 'warning', ...details }
+  return { ...details, severity: 'warning' }
 }
 
 export function hasErrors(problems: readonly Problem[]): boolean {

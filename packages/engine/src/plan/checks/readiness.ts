@@ -124,7 +124,7 @@ function finish(step: InferenceEntry, state: State): void {
 
 function reportNeverGiven(context: CheckContext, step: InferenceEntry, state: State): void {
   for (const name of missingConcepts(step, state)) {
-    if (context.inferredBy.has(name)) continue
+    if (context.inferredBy.has(name) || !context.concepts.has(name)) continue
     context.problems.push(
       problemError({
         code: 'concept.never_given',
