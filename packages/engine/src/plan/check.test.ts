@@ -142,6 +142,15 @@ describe('checks', () => {
     expect(codesOf({ inference_sequence: 'output' })).toEqual(['step.sequence'])
   })
 
+  test('[PLAN-20] a plan with thousands of unknown names is checked all the same', () => {
+    const names = Array.from({ length: 1000 }, (_, n) => `{${'long name '.repeat(8)}${n}}`)
+    const problems = check({
+      concepts: names.map(name => value(name)),
+      inferences: names.map((name, n) => step(`${n + 2}`, { concept_to_infer: `${name}?`, value_concepts: ['{in}'] })),
+    })
+    expect(problems.filter(problem => problem.code === 'concept.unknown')).toHaveLength(2000)
+  })
+
   test('[PLAN-23] paradigms of plan and engine', () => {
     const [problem, ...more] = check({ options: { builtInParadigms: new Set(['knwon']) } })
     expect(problem).toMatchObject({ code: 'paradigm.unknown', severity: 'error', hint: 'Did you mean knwon?' })

@@ -14,6 +14,8 @@ export interface CheckOptions {
   readonly pythonPackages?: ReadonlySet<string>
 }
 
+const mostComparisons = 20_000
+
 /** Everything that is wrong or doubtful about a loaded plan, errors first, in the order of the plan. */
 export function checkPlan(plan: LoadedPlan, options: CheckOptions = {}): readonly Problem[] {
   const problems: Problem[] = []
@@ -25,6 +27,7 @@ export function checkPlan(plan: LoadedPlan, options: CheckOptions = {}): readonl
     builtInParadigms: options.builtInParadigms ?? new Set(),
     pythonPackages: options.pythonPackages ?? null,
     problems,
+    comparisons: { left: mostComparisons },
   }
   checkConcepts(context)
   checkSteps(context)

@@ -237,6 +237,31 @@ describe('repositories', () => {
   })
 })
 
+test('[PLAN-39] notation without effect is reported', () => {
+  const { problems } = compilePlan(text`
+:<:{a}
+    <= ::(f)
+        | %{norm_input}: P
+    <- {b}<:{1}>
+        | %{selector_packed}: false
+    <* {c}<$([b])*-2>
+`)
+  expect(problems.map(({ code, path }) => [code, path])).toEqual([
+    ['compile.ignored', '1.2'],
+    ['compile.ignored', '1.3'],
+  ])
+})
+
+test('[PLAN-33] values of one name and different brackets stay apart', () => {
+  const { concepts } = compilePlan(':<:{a}\n    <= ::(f)\n    <- [b]\n    <- {b}\n')
+  expect(concepts.map(concept => [concept.concept_name, concept.type])).toEqual([
+    ['{a}', '{}'],
+    ['::(f)', '({})'],
+    ['[b]', '[]'],
+    ['{b}', '{}'],
+  ])
+})
+
 describe('writing back', () => {
   const pieces = [
     '{a}',

@@ -1,8 +1,8 @@
 import { activateConcepts, type CompiledConcept } from './activate/concepts.ts'
 import { activateInferences, sequenceOf, type CompiledInference } from './activate/inferences.ts'
-import { functionText } from './activate/annotations.ts'
+import { annotation, functionText } from './activate/annotations.ts'
 import { parseNcd, type NcdLine } from './ncd-parse.ts'
-import { groupInferences, type InferenceGroup } from './nci.ts'
+import { groupInferences, type AttachedConcept, type InferenceGroup } from './nci.ts'
 import { problemError, problemWarning, type Problem } from './problems.ts'
 
 export interface CompiledPlan {
@@ -68,6 +68,7 @@ function problemsOf(compiled: Pick<CompiledPlan, 'lines' | 'nci' | 'inferences'>
     }
   }
   for (const group of compiled.nci) {
+    problems.push(...ignoredNotation(group))
     const step = group.function_concept
     if (sequenceOf(step) === null) {
       problems.push(
@@ -101,6 +102,20 @@ function problemsOf(compiled: Pick<CompiledPlan, 'lines' | 'nci' | 'inferences'>
     )
   }
   return problems
+}
+
+// What the notation allows and the repositories have no field for.
+function ignoredNotation(group: InferenceGroup): Problem[] {
+  const ignored = (concept: AttachedConcept, what: string, hint: string): Problem =>
+    problemWarning({ code: 'compile.ignored', path: concept.flow_index, message: `${what} has no effect.`, hint })
+  return [
+    ...group.value_concepts
+      .filter(concept => annotation(concept.attached_comments, 'selector_packed')?.toLowerCase() === 'false')
+      .map(concept => ignored(concept, 'selector_packed: false', 'Write selector_unpack: true instead.')),
+    ...group.other_concepts
+      .filter(concept => /<\$\(.+\)\*-(?!1>)\d+>/.test(concept.nc_main))
+      .map(concept => ignored(concept, 'A distance other than 1', 'Carry from one iteration ago: <$([base])*-1>.')),
+  ]
 }
 
 function isBound(concept: { readonly nc_main: string }): boolean {

@@ -9,9 +9,11 @@ export function compareFlowIndices(a: string, b: string): number {
   return left.length - right.length
 }
 
-/** Whether the text is a dotted sequence of integers. */
+const deepestIndex = 100
+
+/** Whether the text is a dotted sequence of at most 100 integers of at most nine digits. */
 export function isFlowIndex(text: string): boolean {
-  return /^\d+(\.\d+)*$/.test(text)
+  return /^\d{1,9}(\.\d{1,9})*$/.test(text) && text.split('.').length <= deepestIndex
 }
 
 /** `1.2` of `1.2.3`; the empty string of a top-level index. */

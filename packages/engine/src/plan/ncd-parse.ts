@@ -125,9 +125,12 @@ export function splitMarker(main: string): { readonly marker: Marker | null; rea
   return { marker, text: main.slice(marker?.length ?? 0).trim() }
 }
 
+// Far beyond what people indent; it keeps a hostile line from asking for millions of counters.
+const deepestLevel = 99
+
 /** Indentation level of a source line: four blanks each, rounded down. */
 export function depthOf(raw: string): number {
-  return Math.floor((raw.length - raw.trimStart().length) / 4)
+  return Math.min(deepestLevel, Math.floor((raw.length - raw.trimStart().length) / 4))
 }
 
 /** Hands out dotted flow indices by depth; an index written in the text sets the counters. */

@@ -41,6 +41,7 @@ export function serializeDisplay(lines: readonly Pick<DisplayLine, 'raw'>[]): st
 }
 
 function splitComment(text: string): { main: string; comment: string | null } {
-  const found = /^(.*?)\s*(?:\|\s*|\s(?=\/:))(.*)$/.exec(text)
-  return found ? { main: (found[1] ?? '').trim(), comment: (found[2] ?? '').trim() } : { main: text, comment: null }
+  const at = text.search(/\||\s\/:/)
+  if (at < 0) return { main: text, comment: null }
+  return { main: text.slice(0, at).trim(), comment: text.slice(at + 1).trim() }
 }

@@ -27,9 +27,10 @@ export function hasErrors(problems: readonly Problem[]): boolean {
 /** The known names nearest to `name`, for hints: at most three, nearest first. */
 export function suggestions(name: string, known: Iterable<string>): string[] {
   const wanted = loosely(name)
+  const limit = Math.max(2, Math.floor(wanted.length / 3))
   return [...new Set(known)]
-    .map(candidate => ({ candidate, distance: editDistance(wanted, loosely(candidate)) }))
-    .filter(({ distance }) => distance <= Math.max(2, Math.floor(wanted.length / 3)))
+    .map(candidate => ({ candidate, distance: editDistance(wanted, loosely(candidate), limit) }))
+    .filter(({ distance }) => distance <= limit)
     .sort((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ candidate }) => candidate)
@@ -41,7 +42,7 @@ export function didYouMean(name: string, { known, otherwise }: { known: Iterable
   return near.length > 0 ? `Did you mean ${near.join(' or ')}?` : otherwise
 }
 
-const longestCompared = 120
+const longestCompared = 60
 
 function loosely(text: string): string {
   return text
@@ -50,7 +51,9 @@ function loosely(text: string): string {
     .slice(0, longestCompared)
 }
 
-function editDistance(a: string, b: string): number {
+// Infinity as soon as it is known to be above `limit`.
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return Infinity
   let previous = Array.from({ length: b.length + 1 }, (_, at) => at)
   for (let i = 1; i <= a.length; i++) {
     const current = [i]
@@ -58,6 +61,7 @@ function editDistance(a: string, b: string): number {
       const replaced = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
       current.push(Math.min(replaced, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1))
     }
+    if (Math.min(...current) > limit) return Infinity
     previous = current
   }
   return previous[b.length] ?? 0

@@ -73,8 +73,9 @@ export function functionText(concept: AttachedConcept): string {
 
 function* annotationsOf(comments: readonly CommentLine[]): Generator<readonly [key: string, value: string]> {
   for (const comment of comments) {
-    if (comment.type !== 'comment') continue
-    const found = /^\|\s*%\{\s*(.*?)\s*\}:\s*(.*)$/.exec(comment.nc_comment)
-    if (found) yield [found[1] ?? '', (found[2] ?? '').trim()]
+    if (comment.type !== 'comment' || !comment.nc_comment.startsWith('|')) continue
+    const text = comment.nc_comment.slice(1).trim()
+    const end = text.startsWith('%{') ? text.indexOf('}:') : -1
+    if (end >= 0) yield [text.slice(2, end).trim(), text.slice(end + 2).trim()]
   }
 }

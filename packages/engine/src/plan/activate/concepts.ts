@@ -69,7 +69,7 @@ function collectValues(groups: readonly InferenceGroup[]): FoundValue[] {
     const bracketed = bracketedName(concept)
     const name = concept.concept_name
     if (bracketed === null || name === null) return null
-    const known = found.get(name) ?? {
+    const known = found.get(bracketed) ?? {
       name,
       bracketed,
       type: valueType(bracketed),
@@ -79,7 +79,7 @@ function collectValues(groups: readonly InferenceGroup[]): FoundValue[] {
       inferred: false,
     }
     known.flowIndices.add(concept.flow_index)
-    found.set(name, known)
+    found.set(bracketed, known)
     return known
   }
   for (const group of groups) {

@@ -1,7 +1,7 @@
 import { isList, type Value } from '../../value/value.ts'
-import { didYouMean, problemError, problemWarning } from '../problems.ts'
+import { problemError, problemWarning } from '../problems.ts'
 import { conceptTypes, type ConceptEntry } from '../repositories.ts'
-import type { CheckContext } from './context.ts'
+import { nearHint, type CheckContext } from './context.ts'
 
 /** Types, names, axes and data of the concepts. */
 export function checkConcepts(context: CheckContext): void {
@@ -35,9 +35,9 @@ export function checkConcepts(context: CheckContext): void {
   checkInputs(context)
 }
 
-function checkType({ problems }: CheckContext, concept: ConceptEntry): void {
+function checkType(context: CheckContext, concept: ConceptEntry): void {
   if (conceptTypes.has(concept.type)) return
-  problems.push(
+  context.problems.push(
     problemError({
       code: 'concept.type',
       path: `${concept.path}/type`,
@@ -45,7 +45,7 @@ function checkType({ problems }: CheckContext, concept: ConceptEntry): void {
         concept.type === ''
           ? `${concept.conceptName} has no type.`
           : `${concept.conceptName} has the unknown type "${concept.type}".`,
-      hint: didYouMean(concept.type, {
+      hint: nearHint(context, concept.type, {
         known: conceptTypes,
         otherwise: 'Values are {}, [] or <>; steps are ({}) or <{}>; operators such as $. or &[#] name themselves.',
       }),

@@ -1,5 +1,5 @@
 import type { LoadedPlan } from '../manifest.ts'
-import type { Problem } from '../problems.ts'
+import { didYouMean, type Problem } from '../problems.ts'
 import type { ConceptEntry, InferenceEntry } from '../repositories.ts'
 
 /** What every check reads, and the list that it writes to. */
@@ -11,6 +11,20 @@ export interface CheckContext {
   readonly builtInParadigms: ReadonlySet<string>
   readonly pythonPackages: ReadonlySet<string> | null
   readonly problems: Problem[]
+  /** How many more comparisons hints may cost; comparing all names of a broken or hostile plan would take minutes. */
+  readonly comparisons: { left: number }
+}
+
+/** A hint that names the nearest known names, or `otherwise`. */
+export function nearHint(
+  context: CheckContext,
+  name: string,
+  { known, otherwise }: { known: Iterable<string>; otherwise: string },
+): string {
+  if (context.comparisons.left <= 0) return otherwise
+  const names = [...known]
+  context.comparisons.left -= names.length
+  return didYouMean(name, { known: names, otherwise })
 }
 
 /** Where a step stands: the file and, behind `#`, its flow index. */

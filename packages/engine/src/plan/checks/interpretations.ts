@@ -1,8 +1,8 @@
 import { repr } from '../../value/python-repr.ts'
 import { isList, PyDict, type Value } from '../../value/value.ts'
-import { didYouMean, problemError, problemWarning, type ProblemDetails } from '../problems.ts'
+import { problemError, problemWarning, type ProblemDetails } from '../problems.ts'
 import type { InferenceEntry } from '../repositories.ts'
-import { stepPath, type CheckContext } from './context.ts'
+import { nearHint, stepPath, type CheckContext } from './context.ts'
 import { checkListShift } from './list-shift.ts'
 
 /** What each step's working interpretation must have for its sequence to do something. */
@@ -74,7 +74,7 @@ function checkComposition(check: StepCheck): void {
     check.error({
       code: 'paradigm.unknown',
       message: `Neither the plan nor the engine has the paradigm "${paradigm}".`,
-      hint: didYouMean(paradigm, {
+      hint: nearHint(context, paradigm, {
         known: [...context.plan.paradigms.keys(), ...context.builtInParadigms],
         otherwise: `Add ${paradigm}.json to the plan's provisions/paradigms.`,
       }),
@@ -117,7 +117,10 @@ function checkValueOrder(check: StepCheck): void {
     check.warning({
       code: 'step.value_order',
       message: `value_order names ${wanted}, which is not a value concept of the step; it is left out.`,
-      hint: didYouMean(wanted, { known: step.valueConcepts, otherwise: 'Add it to "value_concepts", or remove it.' }),
+      hint: nearHint(check.context, wanted, {
+        known: step.valueConcepts,
+        otherwise: 'Add it to "value_concepts", or remove it.',
+      }),
     })
   }
 }
@@ -197,7 +200,7 @@ function checkTiming(check: StepCheck): void {
         : 'The timing step has no condition.',
     hint:
       typeof condition === 'string'
-        ? didYouMean(condition, { known: check.context.concepts.keys(), otherwise: 'Correct the name.' })
+        ? nearHint(check.context, condition, { known: check.context.concepts.keys(), otherwise: 'Correct the name.' })
         : 'Name the concept it waits for: "condition": "<name>".',
   })
 }

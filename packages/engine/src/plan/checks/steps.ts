@@ -1,6 +1,6 @@
-import { didYouMean, problemError, problemWarning } from '../problems.ts'
+import { problemError, problemWarning } from '../problems.ts'
 import { sequences, type InferenceEntry } from '../repositories.ts'
-import { stepPath, type CheckContext } from './context.ts'
+import { nearHint, stepPath, type CheckContext } from './context.ts'
 
 /** Sequences, names and flow indices of the steps. */
 export function checkSteps(context: CheckContext): void {
@@ -45,7 +45,10 @@ function checkSequence(context: CheckContext, step: InferenceEntry): void {
         : `No sequence is called "${step.sequence}".`,
       hint: older
         ? `Name a "paradigm", which makes it ${step.sequence}_in_composition.`
-        : didYouMean(step.sequence, { known: sequences, otherwise: `The sequences are ${sequences.join(', ')}.` }),
+        : nearHint(context, step.sequence, {
+            known: sequences,
+            otherwise: `The sequences are ${sequences.join(', ')}.`,
+          }),
     }),
   )
 }
@@ -65,7 +68,7 @@ function checkNames(context: CheckContext, step: InferenceEntry): void {
           code: 'concept.unknown',
           path: stepPath(context, step),
           message: `The ${role} ${name} is not in the concept repository.`,
-          hint: didYouMean(name, {
+          hint: nearHint(context, name, {
             known: context.concepts.keys(),
             otherwise: 'Add it to the concept repository, or correct the name.',
           }),
