@@ -8,6 +8,8 @@ import { decodeSign, type Sign } from './sign.ts'
 
 export interface PerceptionContext {
   readonly dialect: Dialect
+  /** Whether the signifier of a sign without a norm is read as a Python literal; the dialect decides otherwise. */
+  readonly literalUntypedSigns?: boolean
 }
 
 export type Perceiving = Generator<Effect, Value, EffectOutcome>
@@ -55,7 +57,7 @@ function perceivePlain(sign: Sign, context: PerceptionContext): Value {
       return keyed('save_path', sign.signifier)
     case null:
     case 'literal':
-      return behaviours[context.dialect].literalUntypedSigns ? literalOrText(sign.signifier) : sign.signifier
+      return (context.literalUntypedSigns ?? behaviours[context.dialect].literalUntypedSigns) ? literalOrText(sign.signifier) : sign.signifier
     default:
       return sign.signifier
   }

@@ -1,11 +1,11 @@
 import { hasContent } from '#reference/access'
 import { append } from '#reference/append'
 import { elementAction } from '#reference/combine'
-import { EMPTY, fromData, single } from '#reference/construct'
+import { EMPTY, fromData, ofShape, shapeOf, single } from '#reference/construct'
 import type { Reference } from '#reference/reference'
 import { JsonError, readJson } from '#value/json-read'
 import { isList, type Value } from '#value/value'
-import { selectPart, type Selector, spliceUnpacked } from './selectors.ts'
+import { selectPart, type Selector, UnpackedList } from './selectors.ts'
 
 /** What a specification gives when neither a source nor the destination has anything. */
 export const NO_RESULT: Reference = { axes: ['result'], shape: [0], data: [] }
@@ -40,15 +40,27 @@ export function continuation(
   return axis === undefined ? source : append(destination, source, axis)
 }
 
-/** `-` A part of every cell; a list that the selector unpacks becomes part of the list it stands in. */
+/** `-` A part of every cell; the items of a list that the selector unpacks become cells of the axis it stands on. */
 export function derelation(source: Reference | null, selector: Selector): Reference | null {
   if (source === null) return null
-  return elementAction(element => spliceUnpacked(selectPart(element, selector)), [source])
+  const parts = elementAction(element => selectPart(element, selector), [source])
+  const data = splice(parts.data)
+  if (data === parts.data) return parts
+  return ofShape(parts.axes, shapeOf(data).slice(0, parts.axes.length), data)
 }
 
 /** `=` The source's value under another name. */
 export function identity(source: Reference | null): Reference | null {
   return source === null || source === EMPTY ? null : source
+}
+
+function splice(data: Value): Value {
+  if (!isList(data)) return data
+  if (data.some(item => item instanceof UnpackedList)) {
+    return data.flatMap(item => (item instanceof UnpackedList ? item.items : [item]))
+  }
+  const spliced = data.map(splice)
+  return spliced.some((item, i) => item !== data[i]) ? spliced : data
 }
 
 function jsonListOrText(text: string): Value {

@@ -73,13 +73,6 @@ export function* transform(value: Value, selector: Selector, context: TransformC
   return new UnpackedList(items)
 }
 
-/** A list as a step stores it: unpacked lists in it are laid out among the other items, one at the top is a list. */
-export function spliceUnpacked(value: Value): Value {
-  if (value instanceof UnpackedList) return spliceUnpacked(value.items)
-  if (!isList(value) || !value.some(item => item instanceof UnpackedList)) return value
-  return value.flatMap(item => (item instanceof UnpackedList ? item.items : [item]))
-}
-
 export function hasPerception(selector: Selector): boolean {
   return selector.stripWrapper === true || selector.branch !== undefined || selector.newWrapper !== undefined
 }
