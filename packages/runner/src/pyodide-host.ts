@@ -33,8 +33,12 @@ interface Pyodide {
   loadPyodide(options: object): Promise<Python>
 }
 
+// Both texts come from the server, and a package import would need more files to be readable from in here.
+// eslint-disable-next-line no-restricted-syntax -- see above
 const settings = JSON.parse(process.argv[2] ?? '') as HostSettings
 const lines = lineReader(REQUESTS)
+// `process.exit` would run handlers, for which too little is left in this process.
+const exitNow = (process as unknown as { reallyExit(code: number): never }).reallyExit.bind(process)
 
 const python = await start()
 if (settings.task === 'snapshot') sendBytes(python.makeMemorySnapshot())
@@ -77,7 +81,13 @@ function serve(loaded: Python): void {
   const handle = prepare(loaded)
   takeAway()
   sendLine('{"type":"ready"}')
-  for (let line = lines(); line !== undefined; line = lines()) sendLine(handle(line))
+  try {
+    for (let line = lines(); line !== undefined; line = lines()) sendLine(handle(line))
+  } catch (error) {
+    // The interpreter is broken beyond repair, or a script ended it: the server starts another one.
+    writeSync(2, `${String(error).slice(0, 500)}\n`)
+    exitNow(1)
+  }
 }
 
 function prepare(loaded: Python): (line: string) => string {
@@ -91,6 +101,7 @@ for name in ['js', 'pyodide_js', '_pyodide_core', 'pyodide', '_pyodide', *sys.mo
     if name.partition('.')[0] in ('js', 'pyodide_js', '_pyodide_core', 'pyodide', '_pyodide'):
         sys.modules[name] = None
 sys.path[:] = [path for path in sys.path if path]
+slipway_runner.use_plain_event_loop()
 handle = slipway_runner.Runner(${JSON.stringify(settings.folder)}, ${settings.outputBytes}).handle
 `)
   return loaded.globals.get('handle') as (line: string) => string
@@ -114,6 +125,10 @@ function takeAway(): void {
   ]) {
     Reflect.deleteProperty(globalThis, name)
   }
+  // Pyodide still writes to both when its interpreter breaks.
+  const say = (...words: unknown[]): void => void writeSync(2, `${words.join(' ').slice(0, 1000)}\n`)
+  Object.assign(console, { log: () => undefined, info: () => undefined, warn: () => undefined, error: say })
+  Object.assign(globalThis, { process: { exitCode: 0 } })
 }
 
 /** Files of the run's folder for Emscripten's proxy file system: every operation is a question to the server. */
@@ -165,6 +180,7 @@ function remoteFiles(): object {
 
 function ask(request: FileRequest): Exclude<FileReply, { error: string }> {
   sendLine(JSON.stringify(request))
+  // eslint-disable-next-line no-restricted-syntax -- see `settings`
   const reply = JSON.parse(lines() ?? '{"error":"EIO"}') as FileReply
   return 'error' in reply ? fail(reply.error) : reply
 }

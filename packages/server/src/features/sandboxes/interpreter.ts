@@ -158,7 +158,11 @@ export class Interpreter {
     if (OUT_OF_MEMORY.test(this.#lastWords)) {
       return new AppError('sandbox.memory', `The script used more memory than its sandbox allows (${how}).`)
     }
-    const words = this.#lastWords.trim().split('\n').at(-1)
+    const words = this.#lastWords
+      .trim()
+      .split('\n')
+      .findLast(line => line.includes(':'))
+      ?.trim()
     return new AppError(
       'sandbox.crashed',
       `The Python sandbox ended by itself (${how})${words ? `: ${words.slice(0, 300)}` : '.'}`,

@@ -1,7 +1,7 @@
 import type { Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 
-import { Interpreter } from './interpreter.ts'
+import { type Interpreter } from './interpreter.ts'
 import type { FunctionCall, OpenSandbox, PythonSession, SandboxLimits, ScriptCall } from './sandboxes.ts'
 import { callLine, executeLine, readReply } from './wire.ts'
 

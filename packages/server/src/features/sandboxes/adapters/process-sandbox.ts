@@ -84,10 +84,7 @@ function launcher(probe: Extract<ProcessProbe, { works: true }>) {
     const filter = child.stdio[3] as Writable | undefined
     filter?.on('error', () => undefined)
     filter?.end(seccompFilter(process.arch))
-    return new Interpreter(
-      { child, requests: child.stdin as Writable, replies: child.stdout as Readable },
-      { lineBytes: lineLimit(limits) },
-    )
+    return new Interpreter({ child, requests: child.stdin, replies: child.stdout }, { lineBytes: lineLimit(limits) })
   }
 }
 

@@ -21,8 +21,14 @@ import { InterpreterSession } from '../session.ts'
 import { Snapshot } from './wasm-snapshot.ts'
 
 const MiB = 1024 * 1024
-/** What Node itself needs beside the memory of the interpreter. */
-const NODE_BYTES = 512 * MiB
+/** What Node itself holds beside the memory of the interpreter (110 MiB are usual), and what it maps for writing. */
+const NODE_RESIDENT_BYTES = 384 * MiB
+const NODE_MAPPED_BYTES = 1024 * MiB
+// The kernel's own limits on memory that can be written and on processor time. Where util-linux is there, the process
+// also dies with the server: in an endless loop it would not notice by itself.
+const START = `ulimit -c 0; ulimit -d "$0"; ulimit -t 7200; unset PWD OLDPWD
+if setpriv --pdeathsig KILL true 2>/dev/null; then exec setpriv --pdeathsig KILL --no-new-privs "$@"; fi
+exec "$@"`
 const LARGEST_IMAGE = 256 * MiB
 
 /** Sandboxes that need nothing installed: Pyodide in a process of its own under Node's permission model. */
@@ -63,11 +69,7 @@ export function lockedNodeArguments(readable: readonly string[], memoryBytes: nu
   ]
 }
 
-async function startInterpreter(
-  sandbox: OpenSandbox,
-  limits: SandboxLimits,
-  snapshot: string | undefined,
-): Promise<Interpreter> {
+function startInterpreter(sandbox: OpenSandbox, limits: SandboxLimits, snapshot: string | undefined): Interpreter {
   const child = startHost(
     { task: 'serve', pyodideFolder, runnerScript, folder: sandbox.folder, outputBytes: limits.outputBytes, snapshot },
     limits.memoryBytes,
@@ -78,7 +80,7 @@ async function startInterpreter(
     {
       lineBytes: lineLimit(limits),
       answer: line => files.answer(line),
-      watch: (pid, end) => watchMemory(pid, limits.memoryBytes + NODE_BYTES, end),
+      watch: (pid, end) => watchMemory(pid, limits.memoryBytes + NODE_RESIDENT_BYTES, end),
     },
   )
 }
@@ -93,10 +95,9 @@ function startHost(settings: HostSettings, memoryBytes: number): ChildProcess {
   const args = [...lockedNodeArguments(readable, memoryBytes), pyodideHost, JSON.stringify(settings)]
   const stdio = ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] as const
   if (process.platform === 'win32') return spawn(process.execPath, args, { stdio: [...stdio], env: {} })
-  // The kernel's own limit on written memory, and on processor time in case the server dies and leaves it behind.
-  const dataKiB = Math.ceil((memoryBytes + NODE_BYTES) / 1024)
-  const script = 'ulimit -c 0; ulimit -d "$0"; ulimit -t 7200; unset PWD OLDPWD; exec "$@"'
-  return spawn('/bin/sh', ['-c', script, String(dataKiB), process.execPath, ...args], { stdio: [...stdio], env: {} })
+  const dataKiB = Math.ceil((memoryBytes + NODE_MAPPED_BYTES) / 1024)
+  const command = ['-c', START, String(dataKiB), process.execPath, ...args]
+  return spawn('/bin/sh', command, { stdio: [...stdio], env: {} })
 }
 
 async function makeImage(): Promise<Buffer> {
