@@ -1,8 +1,8 @@
-import { parseJson } from '@slipway/kit/json'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { z } from 'zod'
+import { readJson } from '../value/json-read.ts'
+import { PyDict, isList } from '../value/value.ts'
 import { checkPlan } from './check.ts'
 import { compileToFiles } from './compile.ts'
 import type { PlanFiles } from './files.ts'
@@ -13,15 +13,26 @@ import { filesOf } from './testing.ts'
 
 const data = '../shared/data/normcode'
 
-const Cases = z.array(
-  z.object({
-    name: z.string(),
-    base_dir: z.string(),
-    concepts: z.string(),
-    inferences: z.string(),
-    paradigms: z.string().optional(),
-  }),
-)
+interface Case {
+  readonly name: string
+  readonly base: string
+  readonly concepts: string
+  readonly inferences: string
+  readonly paradigms: string
+}
+
+function casesOf(json: string): Case[] {
+  const value = readJson(json)
+  return (isList(value) ? value : []).flatMap(item => {
+    if (!(item instanceof PyDict)) return []
+    const text = (key: string): string => {
+      const field = item.get(key)
+      return typeof field === 'string' ? field : ''
+    }
+    const [name, base, concepts] = [text('name'), text('base_dir'), text('concepts')]
+    return [{ name, base, concepts, inferences: text('inferences'), paradigms: text('paradigms') }]
+  })
+}
 
 describe.skipIf(!existsSync(data))('real plans', () => {
   const read = (path: string): PlanFiles => {
@@ -37,7 +48,7 @@ describe.skipIf(!existsSync(data))('real plans', () => {
   const builtInParadigms = new Set(
     present ? readdirSync(`${data}/reference_paradigms`).map(name => name.replace(/\.json$/, '')) : [],
   )
-  const cases = present ? Cases.parse(parseJson(readFileSync(`${data}/cases.json`, 'utf8'))) : []
+  const cases = present ? casesOf(readFileSync(`${data}/cases.json`, 'utf8')) : []
   const folders = ['gold/package', 'gold', 'assistant', 'formalization', 'addition', 'phase_1']
 
   test.each(folders)('[PLAN-27] the package %s loads without an error', folder => {
@@ -49,10 +60,10 @@ describe.skipIf(!existsSync(data))('real plans', () => {
     expect(result.plan.outputs.length).toBeGreaterThan(0)
   })
 
-  test.each(cases)('[PLAN-27] the plan of $name has no error', ({ base_dir, concepts, inferences, paradigms }) => {
+  test.each(cases)('[PLAN-27] the plan of $name has no error', ({ base, concepts, inferences, paradigms }) => {
     const files = read(data)
-    const own = paradigms?.startsWith(`${base_dir}/`) ? { paradigmDir: paradigms.slice(base_dir.length + 1) } : {}
-    const result = loadRepositories(files, { concepts, inferences, baseDir: base_dir, ...own })
+    const own = paradigms.startsWith(`${base}/`) ? { paradigmDir: paradigms.slice(base.length + 1) } : {}
+    const result = loadRepositories(files, { concepts, inferences, baseDir: base, ...own })
     if (!result.ok) throw new Error(JSON.stringify(result.problems))
     const problems = checkPlan(result.plan, { builtInParadigms })
     expect(problems.filter(problem => problem.severity === 'error')).toEqual([])
