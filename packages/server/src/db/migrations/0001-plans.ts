@@ -14,6 +14,7 @@ export async function up(database: Transaction<Tables>): Promise<void> {
       deployed_at integer not null,
       size_bytes integer not null,
       summary text not null,
+      details text not null,
       primary key (plan_id, version)
     )`.execute(database)
   await sql`create index plan_version_digest on plan_version (digest)`.execute(database)

@@ -12,6 +12,8 @@ export interface PlanVersionTable {
   readonly description: string
   readonly deployed_at: number
   readonly size_bytes: number
-  /** What lists show of the plan: inputs, outputs, dialect, step count. */
+  /** What lists show of the plan, JSON: inputs, outputs, dialect, step count. */
   readonly summary: string
+  /** What only the plan's own page shows, JSON: files, warnings, agent. Kept apart so that lists stay fast. */
+  readonly details: string
 }

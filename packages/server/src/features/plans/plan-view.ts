@@ -1,0 +1,85 @@
+import type { LoadedPlan } from '@slipway/engine/plan/manifest'
+import { parseJson } from '@slipway/kit/json'
+import { PlanDetails, PlanSummary, type PlanProblem } from '@slipway/protocol/plans'
+import { z } from 'zod'
+import type { PackageFile } from './package-folder.ts'
+import type { ListedRow, VersionRow } from './plan-store.ts'
+
+const Summary = PlanSummary.pick({ dialect: true, step_count: true, inputs: true, outputs: true })
+const Details = PlanDetails.pick({
+  default_agent: true,
+  max_cycles: true,
+  dialect_source: true,
+  files: true,
+  problems: true,
+})
+
+/** What a version's row keeps of the plan, so that lists and pages load no package. */
+export function summaryText(plan: LoadedPlan): string {
+  const summary: z.input<typeof Summary> = {
+    dialect: plan.dialect,
+    step_count: plan.inferences.length,
+    inputs: Object.fromEntries(
+      plan.inputs
+        .filter(input => !input.isFunction)
+        .map(input => [
+          input.name,
+          {
+            natural_name: input.naturalName,
+            type: input.type,
+            required: input.required,
+            description: input.description,
+            has_default: input.hasDefault,
+          },
+        ]),
+    ),
+    outputs: Object.fromEntries(
+      plan.outputs.map(output => [output.name, { natural_name: output.naturalName, description: output.description }]),
+    ),
+  }
+  return JSON.stringify(summary)
+}
+
+export function detailsText(
+  plan: LoadedPlan,
+  { files, problems }: { readonly files: readonly PackageFile[]; readonly problems: readonly PlanProblem[] },
+): string {
+  const details: z.input<typeof Details> = {
+    default_agent: plan.defaultAgent,
+    max_cycles: plan.maxCycles,
+    dialect_source: plan.dialectSource,
+    files: [...files],
+    problems: [...problems],
+  }
+  return JSON.stringify(details)
+}
+
+export function summaryView(row: ListedRow): PlanSummary {
+  return {
+    // Written by this server from checked values; reading it back does not check it again.
+    ...(parseJson(row.summary) as z.output<typeof Summary>),
+    id: row.plan_id as PlanSummary['id'],
+    name: row.name,
+    description: row.description,
+    version: row.version,
+    digest: row.digest as PlanSummary['digest'],
+    deployed_at: new Date(row.deployed_at).toISOString(),
+  }
+}
+
+export function detailsView(
+  row: VersionRow,
+  versions: readonly Pick<VersionRow, 'version' | 'digest' | 'deployed_at' | 'size_bytes'>[],
+): PlanDetails {
+  return {
+    ...summaryView(row),
+    ...(parseJson(row.details) as z.output<typeof Details>),
+    versions: versions.map(other => ({
+      version: other.version,
+      digest: other.digest as PlanDetails['digest'],
+      deployed_at: new Date(other.deployed_at).toISOString(),
+      size_bytes: other.size_bytes,
+      active: other.version === row.version,
+    })),
+  }
+}

@@ -1,0 +1,412 @@
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Dialect } from '@slipway/engine/plan/dialect'
+import { planGraph } from '@slipway/engine/plan/graph'
+import type { LoadedPlan } from '@slipway/engine/plan/manifest'
+import { AppError } from '@slipway/protocol/errors'
+import type { EventName } from '@slipway/protocol/events'
+import {
+  PlanId,
+  type DeployReply,
+  type Digest,
+  type PlanDetails,
+  type PlanGraph,
+  type PlanProblem,
+  type PlanSummary,
+} from '@slipway/protocol/plans'
+import type { Database, Tx } from '#db/database'
+import type { EventLog } from '#features/events/events'
+import type { Logger } from '#observe/log'
+import { packagesRemoved, planDeleted, planDeployed, planRolledBack } from '#observe/plan-log'
+import { usualLimits, type ArchiveLimits } from './archive-rules.ts'
+import { unpack } from './archive.ts'
+import {
+  digestOf,
+  digestOfFolder,
+  filesFolder,
+  folderName,
+  FolderFiles,
+  listing,
+  publish,
+  readNotes,
+  removePackage,
+  type PackageFile,
+} from './package-folder.ts'
+import { PlanCache } from './plan-cache.ts'
+import {
+  activeVersion,
+  countPlans,
+  deletePlan,
+  findVersion,
+  putVersion,
+  registeredDigests,
+  selectActive,
+  selectVersions,
+  setActive,
+  type VersionRow,
+} from './plan-store.ts'
+import { detailsText, detailsView, summaryText, summaryView } from './plan-view.ts'
+import { readDeployedPlan, readNewPlan } from './reading.ts'
+import { Staging } from './staging.ts'
+
+/** What plans must know of the runs that use them. */
+export interface PlanRuns {
+  /** Ids of the plan's runs that are not over. */
+  activeOf(planId: PlanId): Promise<readonly string[]>
+  /** Stops them and waits until they are over; gives their ids. */
+  stopAllOf(planId: PlanId, reason: string): Promise<readonly string[]>
+  /** Whether a run that is not over is pinned to this package. */
+  isDigestInUse(digest: string): Promise<boolean>
+}
+
+export interface PlansDeps {
+  readonly db: Database
+  readonly events: EventLog
+  readonly log: Logger
+  readonly runs: PlanRuns
+  /** Absolute. */
+  readonly plansDir: string
+  readonly limits?: Partial<ArchiveLimits> | undefined
+  readonly defaultDialect: Dialect
+  /** The Python packages of a list that scripts cannot use here. */
+  readonly missingPackages: (requirements: readonly string[]) => Promise<readonly string[]>
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+/** A package that runs can use. It never changes. */
+export interface DeployedPlan {
+  readonly planId: PlanId
+  readonly version: string
+  readonly digest: Digest
+  readonly plan: LoadedPlan
+  /** Absolute path of the unpacked package. Nobody writes into it. */
+  readonly folder: string
+}
+
+export interface DeployOptions {
+  /** Check only: nothing is kept. */
+  readonly dryRun: boolean
+  /** Put other content in the place of a version of the same name. */
+  readonly replace: boolean
+  readonly signal: AbortSignal
+}
+
+interface NewPackage {
+  readonly plan: LoadedPlan
+  readonly problems: readonly PlanProblem[]
+  readonly digest: Digest
+  readonly files: readonly PackageFile[]
+  /** The folder that `publish` takes. */
+  readonly folder: string
+}
+
+/**
+ * The registry of plans.
+ *
+ * P1. A package is stored once for each content, under its digest, and is whole and on disk before any row names it.
+ * P2. A package goes when no version and no unfinished run needs it any more.
+ * P3. What changes rows and packages happens one after the other, so that P2 never takes what P1 has just stored.
+ */
+export class Plans {
+  readonly #deps: PlansDeps
+  readonly #limits: ArchiveLimits
+  readonly #staging: Staging
+  readonly #cache = new PlanCache<DeployedPlan>(64)
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(deps: PlansDeps) {
+    this.#deps = deps
+    this.#limits = { ...usualLimits, ...deps.limits }
+    this.#staging = new Staging(deps.plansDir)
+  }
+
+  get maxArchiveBytes(): number {
+    return this.#limits.archiveBytes
+  }
+
+  /** Makes the folders. No package is read. */
+  async open(): Promise<void> {
+    await mkdir(this.#deps.plansDir, { recursive: true })
+    await this.#staging.clear()
+  }
+
+  /**
+   * Deploys the package that `receive` puts into a file. Throws `archive.*`, `plan.invalid`, `plan.requirements` and
+   * `plan.conflict`; nothing of a refused package stays.
+   */
+  async deploy(receive: (target: string) => Promise<void>, options: DeployOptions): Promise<DeployReply> {
+    return this.#staging.within(async folder => {
+      const archive = join(folder, 'package.zip')
+      await receive(archive)
+      const found = await this.#examine(archive, join(folder, 'package'), options.signal)
+      if (options.dryRun) return deployReply(found, 'valid')
+      return this.#exclusive(() => this.#register(found, options))
+    })
+  }
+
+  async list({ after, limit }: { readonly after?: string | undefined; readonly limit: number }): Promise<{
+    readonly plans: PlanSummary[]
+    readonly next: string | null
+  }> {
+    const rows = await selectActive(this.#deps.db.read, { after, limit: limit + 1 })
+    const plans = rows.slice(0, limit).map(summaryView)
+    return { plans, next: rows.length > limit ? (plans.at(-1)?.id ?? null) : null }
+  }
+
+  count(): Promise<number> {
+    return countPlans(this.#deps.db.read)
+  }
+
+  async get(planId: PlanId): Promise<PlanDetails> {
+    const row = await this.#row(planId)
+    return detailsView(row, await selectVersions(this.#deps.db.read, planId))
+  }
+
+  async graph(planId: PlanId, version?: string): Promise<PlanGraph> {
+    const { plan } = await this.load(planId, version)
+    const { nodes, edges } = planGraph(plan)
+    return { plan_id: planId, plan_name: plan.name, nodes: [...nodes], edges: [...edges] } as PlanGraph
+  }
+
+  /** One file of the package, as bytes. Throws `plan.file_unknown`. */
+  async file(
+    planId: PlanId,
+    { path, version }: { readonly path: string; readonly version?: string | undefined },
+  ): Promise<{ readonly path: string; readonly bytes: Buffer }> {
+    const { plan, folder } = await this.load(planId, version)
+    // Only what is listed is read, so no path can lead anywhere else.
+    if (!plan.files.has(path)) {
+      throw new AppError(
+        'plan.file_unknown',
+        `The plan has no file ${JSON.stringify(path)}. Its details list them all.`,
+      )
+    }
+    return { path, bytes: await readFile(join(folder, path)) }
+  }
+
+  /** Makes a version that is there the active one. Throws `plan.unknown`, and `input.invalid` for an unknown version. */
+  async rollback(planId: PlanId, version: string): Promise<PlanDetails> {
+    await this.#exclusive(async () => {
+      const active = await this.#row(planId)
+      const row = await findVersion(this.#deps.db.read, { planId, version })
+      if (!row) throw new AppError('input.invalid', await this.#unknownVersion(planId, version))
+      if (active.version === version) return
+      await this.#deps.db.transaction(async tx => {
+        await setActive(tx, { planId, version })
+        await this.#tell(tx, 'plan:deployed', { plan_id: planId, version, digest: row.digest, status: 'rolled_back' })
+      })
+      planRolledBack(this.#deps.log, { planId, version })
+    })
+    return this.get(planId)
+  }
+
+  /** Undeploys a plan. Throws `plan.busy` while runs of it are not over, unless they are to be stopped. */
+  async delete(planId: PlanId, { force }: { readonly force: boolean }): Promise<{ readonly stoppedRuns: string[] }> {
+    await this.#row(planId)
+    const stopped = force ? await this.#deps.runs.stopAllOf(planId, 'The plan was undeployed.') : []
+    const digests = await this.#exclusive(async () => {
+      await this.#row(planId)
+      const active = await this.#deps.runs.activeOf(planId)
+      if (active.length > 0) throw busy(planId, active)
+      const gone = await this.#deps.db.transaction(async tx => {
+        await this.#tell(tx, 'plan:deleted', { plan_id: planId })
+        return deletePlan(tx, planId)
+      })
+      await this.#collect(gone)
+      return gone
+    })
+    planDeleted(this.#deps.log, { planId, stoppedRuns: stopped.length })
+    for (const digest of digests) this.#cache.delete(digest)
+    return { stoppedRuns: [...stopped] }
+  }
+
+  /** The package that new runs take: of a version, else of the active one. */
+  async load(planId: PlanId, version?: string): Promise<DeployedPlan> {
+    const row = await this.#row(planId, version)
+    return this.loadDigest(row.digest)
+  }
+
+  /** A package by its content, also after its plan was replaced or undeployed, as long as a run needs it. */
+  loadDigest(digest: string): Promise<DeployedPlan> {
+    return this.#cache.get(digest, () => this.#read(digest))
+  }
+
+  /**
+   * Throws `plan.unknown` when the version has gone or has other content by now. To be asked in the transaction that
+   * adds a run, so that no run is added to a package that is being removed.
+   */
+  async assertDeployed(tx: Tx, { planId, version, digest }: DeployedPlan): Promise<void> {
+    const row = await findVersion(tx.sql, { planId, version })
+    if (row?.digest !== digest) {
+      throw new AppError('plan.unknown', `The plan ${planId} was changed or undeployed just now. Try again.`)
+    }
+  }
+
+  /** Removes the package if nothing needs it any more; for when a run of it is over. */
+  async release(digest: string): Promise<void> {
+    const needed = await registeredDigests(this.#deps.db.read, [digest])
+    if (!needed.has(digest)) await this.#exclusive(() => this.#collect([digest]))
+  }
+
+  /** Removes every package that nothing needs: what a crash has left between two steps. */
+  async collectOrphans(): Promise<void> {
+    const names = await readdir(this.#deps.plansDir)
+    const digests = names.flatMap(name => digestOfFolder(name) ?? [])
+    await this.#exclusive(() => this.#collect(digests))
+  }
+
+  async #examine(archive: string, folder: string, signal: AbortSignal): Promise<NewPackage> {
+    const { size } = await stat(archive)
+    if (size > this.#limits.archiveBytes) {
+      throw new AppError(
+        'archive.too_large',
+        `The archive has ${size} bytes; it may have ${this.#limits.archiveBytes}.`,
+      )
+    }
+    const root = filesFolder(folder)
+    await mkdir(root, { recursive: true })
+    const paths = await unpack(archive, root, { limits: this.#limits, signal })
+    const files = await listing(root, paths)
+    const { plan, problems } = await readNewPlan(new FolderFiles(root, paths), this.#deps)
+    return { plan, problems, files, folder, digest: await digestOf(root, files) }
+  }
+
+  async #register(found: NewPackage, { replace, signal }: DeployOptions): Promise<DeployReply> {
+    const { plan, digest } = found
+    const planId = PlanId.parse(plan.id)
+    const known = await findVersion(this.#deps.db.read, { planId, version: plan.version })
+    if (known && known.digest !== digest && !replace) throw conflict(planId, plan.version)
+    const active = await activeVersion(this.#deps.db.read, planId)
+    if (known?.digest === digest && active === plan.version) return deployReply(found, 'unchanged')
+    signal.throwIfAborted()
+    await this.#store(found)
+    const status = known?.digest === digest ? 'unchanged' : 'deployed'
+    await this.#deps.db.transaction(async tx => {
+      if (status === 'deployed') await putVersion(tx, this.#newRow(found))
+      else await setActive(tx, { planId, version: plan.version })
+      await this.#tell(tx, 'plan:deployed', { plan_id: planId, version: plan.version, digest, status })
+    })
+    if (known && known.digest !== digest) await this.#collect([known.digest])
+    const bytes = sizeOf(found.files)
+    planDeployed(this.#deps.log, { planId, version: plan.version, digest, bytes, status })
+    return deployReply(found, status)
+  }
+
+  async #store({ folder, digest, files, plan }: NewPackage): Promise<void> {
+    const target = this.#folderOf(digest)
+    const isThere = await stat(target).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) await publish(folder, target, { format: 1, dialect: plan.dialect, files })
+  }
+
+  #newRow({ plan, digest, files, problems }: NewPackage): VersionRow {
+    return {
+      plan_id: plan.id,
+      version: plan.version,
+      digest,
+      name: plan.name,
+      description: plan.description,
+      deployed_at: Math.round(this.#deps.now()),
+      size_bytes: sizeOf(files),
+      summary: summaryText(plan),
+      details: detailsText(plan, { files, problems }),
+    }
+  }
+
+  /** Removes those of the packages that neither a version nor an unfinished run needs. */
+  async #collect(digests: readonly string[]): Promise<void> {
+    if (digests.length === 0) return
+    const registered = await registeredDigests(this.#deps.db.read, digests)
+    const removed: string[] = []
+    for (const digest of digests) {
+      if (registered.has(digest) || (await this.#deps.runs.isDigestInUse(digest))) continue
+      this.#cache.delete(digest)
+      await removePackage(this.#folderOf(digest), this.#staging.newPath()).catch(unlessMissing)
+      removed.push(digest)
+    }
+    if (removed.length > 0) packagesRemoved(this.#deps.log, { digests: removed })
+  }
+
+  async #read(digest: string): Promise<DeployedPlan> {
+    const packageFolder = this.#folderOf(digest)
+    const notes = await readNotes(packageFolder).catch((cause: unknown) => {
+      throw new AppError('plan.unknown', `The package ${digest} is not here any more. Deploy the plan again.`, {
+        cause,
+      })
+    })
+    const folder = filesFolder(packageFolder)
+    const files = new FolderFiles(
+      folder,
+      notes.files.map(file => file.path),
+    )
+    const plan = readDeployedPlan(files, notes.dialect)
+    return { planId: PlanId.parse(plan.id), version: plan.version, digest: digest as Digest, plan, folder }
+  }
+
+  async #row(planId: PlanId, version?: string): Promise<VersionRow> {
+    const active = await activeVersion(this.#deps.db.read, planId)
+    if (active === null) {
+      throw new AppError('plan.unknown', `There is no plan ${JSON.stringify(planId)}. \`slipway plans\` lists them.`)
+    }
+    const row = await findVersion(this.#deps.db.read, { planId, version: version ?? active })
+    if (!row) throw new AppError('plan.unknown', await this.#unknownVersion(planId, version ?? active))
+    return row
+  }
+
+  async #unknownVersion(planId: PlanId, version: string): Promise<string> {
+    const known = (await selectVersions(this.#deps.db.read, planId)).map(row => row.version)
+    return `The plan ${planId} has no version ${JSON.stringify(version)}; it has ${known.slice(0, 20).join(', ')}.`
+  }
+
+  #tell(tx: Tx, event: EventName, data: Readonly<Record<string, unknown>>): Promise<void> {
+    return this.#deps.events.append(tx, [{ runId: null, seq: 0, event, ts: this.#deps.now(), data }])
+  }
+
+  #folderOf(digest: string): string {
+    return join(this.#deps.plansDir, folderName(digest))
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => undefined)
+    return result
+  }
+}
+
+function deployReply({ plan, digest, problems }: NewPackage, status: DeployReply['status']): DeployReply {
+  return {
+    status,
+    plan_id: PlanId.parse(plan.id),
+    plan_name: plan.name,
+    version: plan.version,
+    digest,
+    problems: [...problems],
+  }
+}
+
+function sizeOf(files: readonly PackageFile[]): number {
+  return files.reduce((sum, file) => sum + file.size_bytes, 0)
+}
+
+function conflict(planId: PlanId, version: string): AppError {
+  return new AppError(
+    'plan.conflict',
+    `Version ${version} of ${planId} is deployed with other content. Raise the version in the manifest, or deploy with replace=true.`,
+  )
+}
+
+function busy(planId: PlanId, active: readonly string[]): AppError {
+  const shown = active.slice(0, 5).join(', ')
+  return new AppError(
+    'plan.busy',
+    `${active.length} run(s) of ${planId} are not over (${shown}). Wait, stop them, or undeploy with force=true.`,
+    { details: { runs: active.slice(0, 100) } },
+  )
+}
+
+function unlessMissing(error: unknown): void {
+  if ((error as { code?: string }).code !== 'ENOENT') throw error
+}
