@@ -10,8 +10,11 @@ import { isList, PyDict, PyError, PyFloat, typeName, type Value } from '#value/v
 
 /** The entry of a dict, or `fallback` when it has none. */
 export function getEntry(dictionary: Value, key: Value, fallback: Value = null): Value {
-  if (dictionary instanceof PyDict) return dictionary.get(key) ?? fallback
-  throw new PyError('AttributeError', `'${typeName(dictionary)}' object has no attribute 'get'`)
+  if (!(dictionary instanceof PyDict)) {
+    throw new PyError('AttributeError', `'${typeName(dictionary)}' object has no attribute 'get'`)
+  }
+  const entry = dictionary.get(key)
+  return entry === undefined ? fallback : entry
 }
 
 /** The value as a sign of this norm. */

@@ -14,6 +14,7 @@ describe('selectors', () => {
   test('[INPUT-1] item, entry and taking apart', () => {
     expect(select([1, 2, 3], { index: -1 })).toBe(3)
     expect(select([1], { index: 5 })).toEqual([1])
+    expect(select([null], { index: 0 })).toBeNull()
     expect(select([1], { index: -2 })).toEqual([1])
     expect(select('abc', { index: 0 })).toBe('abc')
     expect(select([record], { index: 0, key: 'other' })).toBe('x')

@@ -59,8 +59,8 @@ export function selectPart(element: Value, selector: Selector): Value {
   if (selector.unpackBeforeSelection === true && isList(element)) {
     return new UnpackedList(element.map(item => entryOf(item, selector.key)))
   }
-  const item = isList(element) && selector.index !== undefined ? (element.at(selector.index) ?? element) : element
-  const entry = entryOf(item, selector.key)
+  const item = isList(element) && selector.index !== undefined ? element.at(selector.index) : element
+  const entry = entryOf(item === undefined ? element : item, selector.key)
   return selector.unpack === true && isList(entry) ? new UnpackedList(entry) : entry
 }
 

@@ -24,8 +24,9 @@ const CONSTANTS = new Map<string, Value>([
   ['False', false],
 ])
 
-// Most texts are prose, and the first character after blanks tells that without the cost of an exception.
-const FIRST = /^[ \t]*[0-9.'"([{+\-#\n\r\f\\NTFsbBrRuU]/
+// Most texts are prose, and the first characters tell that without the cost of an exception.
+const FIRST = /^[ \t]*(?:[0-9.'"([{+\-#\n\r\f\\]|None|True|False|set\b|[bBrRuU]{1,2}['"])/
+
 // Python takes blanks on a last line of their own for an indentation that is not expected.
 const INDENTED_END = /\n[ \t]+$/
 
@@ -39,7 +40,8 @@ class LiteralReader {
   #nesting = 0
 
   constructor(text: string) {
-    this.#text = text.replace(/^[ \t]+/, '').replace(/\r\n?/g, '\n')
+    const lines = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text
+    this.#text = lines.startsWith(' ') || lines.startsWith('\t') ? lines.replace(/^[ \t]+/, '') : lines
   }
 
   readDocument(): Value {
