@@ -119,9 +119,12 @@ function item(
     if (expression.type === 'index') throw new PyError('KeyError', `'${String(key)}'`)
     return fallback ? evaluate(fallback, call) : null
   }
-  if (expression.of.type === 'params') return call.params.get(String(key)) ?? otherwise()
+  if (expression.of.type === 'params') {
+    const param = call.params.get(String(key))
+    return param === undefined ? otherwise() : param
+  }
   const of = asValue(evaluate(expression.of, call), 'A parameter')
-  if (of instanceof PyDict) return of.get(key) ?? otherwise()
+  if (of instanceof PyDict) return of.has(key) ? (of.get(key) ?? null) : otherwise()
   if (expression.type === 'index' && isList(of) && typeof key === 'number') return of.at(key) ?? otherwise()
   throw new PyError('TypeError', 'Only a dictionary can be looked into.')
 }

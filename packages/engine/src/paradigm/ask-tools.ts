@@ -36,7 +36,9 @@ function interactionType(value: Value): Interaction['type'] {
 
 function textKeys(promptKey: Operand, initialTextKey?: Operand): PyDict {
   const keys = PyDict.from({ prompt_key: asValue(promptKey, 'prompt_key') })
-  return initialTextKey === undefined ? keys : keys.with('initial_text_key', asValue(initialTextKey, 'initial_text_key'))
+  return initialTextKey === undefined
+    ? keys
+    : keys.with('initial_text_key', asValue(initialTextKey, 'initial_text_key'))
 }
 
 /** The function of an interaction: called with texts by name, or with one object in which the configured keys are. */

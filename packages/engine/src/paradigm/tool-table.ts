@@ -11,7 +11,7 @@ const perceptionRouter = tool('nothing', {
   perceive: {
     parameters: ['token', 'body?'],
     *step({ values, context }) {
-      return yield* perceive(asValue(values[0], 'The token'), { dialect: context.dialect })
+      return yield* perceive(asValue(values[0], 'The token'), context.perception)
     },
   },
 })

@@ -1,3 +1,4 @@
+import type { PerceptionContext } from '#reference/perception'
 import type { Dialect } from '#run/dialect'
 import type { Effect } from '#run/effects'
 import type { Step } from '#sequence/step'
@@ -7,6 +8,7 @@ import type { Arguments, Operand } from './operand.ts'
 /** What a tool may use of the step it works for. */
 export interface ToolContext {
   readonly dialect: Dialect
+  readonly perception: PerceptionContext
   readonly nextSignId: () => string
   /** Where a text was read from, so that a script can be named by its file. */
   readonly origins: Map<string, string>

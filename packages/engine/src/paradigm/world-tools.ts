@@ -4,7 +4,7 @@ import { isList, PyDict, type Value } from '#value/value'
 import { perform, type Step } from '#sequence/step'
 import { templateFunction } from './formatter-tool.ts'
 import { asDict, asText, asValue, Callable, PromptTemplate, type Arguments, type Operand } from './operand.ts'
-import { attempt, tool, type ToolCall, type ToolContext } from './tools.ts'
+import { attempt, tool, type ToolContext } from './tools.ts'
 
 /** Tools that reach outside. Every call of theirs to the world is an effect; what it means to the plan stands here. */
 
@@ -24,7 +24,7 @@ export const fileSystem = tool('files', {
   },
 })
 
-function* readFile(location: Operand | undefined, context: ToolContext): Step<Operand> {
+export function* readFile(location: Operand | undefined, context: ToolContext): Step<Operand> {
   const path = str(asValue(location, 'The path'))
   const read = yield* attempt({ type: 'file.read', path })
   if ('message' in read) return failure(read.message)
@@ -32,7 +32,7 @@ function* readFile(location: Operand | undefined, context: ToolContext): Step<Op
   return PyDict.from({ status: 'success', content: asValue(read.value, 'The file') })
 }
 
-function* saveFile(content: Operand | undefined, location: Operand | undefined): Step<Operand> {
+export function* saveFile(content: Operand | undefined, location: Operand | undefined): Step<Operand> {
   const value = asValue(content, 'The content')
   const path = asValue(location, 'The location')
   if (value === null) return failure('Content is None; nothing was saved.')
@@ -49,7 +49,7 @@ function savedText(value: Value): string | null {
   return isList(value) || value instanceof PyDict ? dumpJson(value, { indent: 2, ascii: false }) : null
 }
 
-function* saveFromDict(content: Operand | undefined, directory: Operand | undefined): Step<Operand> {
+export function* saveFromDict(content: Operand | undefined, directory: Operand | undefined): Step<Operand> {
   const files = asValue(content, 'The content')
   const folder = asValue(directory, 'The directory')
   if (!(files instanceof PyDict)) return failure('Content must be a dictionary of file name to content.')
@@ -116,12 +116,12 @@ export const pythonInterpreter = tool('scripts', {
     parameters: ['script_code|script', 'function_name?'],
     pure: call =>
       new Callable('python_interpreter.executor', args =>
-        callScript(call, { code: call.values[0], name: call.values[1], params: executorParams(args) }),
+        callScript(call.context, { code: call.values[0], name: call.values[1], params: executorParams(args) }),
       ),
   },
   function_execute: {
     parameters: ['script_code|script', 'function_name?', 'function_params?'],
-    step: call => callScript(call, { code: call.values[0], name: call.values[1], params: call.values[2] }),
+    step: call => callScript(call.context, { code: call.values[0], name: call.values[1], params: call.values[2] }),
   },
   execute: {
     parameters: ['script_code|script', 'inputs?'],
@@ -144,8 +144,8 @@ function namedDict(args: Arguments): PyDict {
 }
 
 /** An exception of the script is a value that the plan goes on with, as its authors rely on. */
-function* callScript(
-  call: ToolCall,
+export function* callScript(
+  context: ToolContext,
   script: {
     readonly code: Operand | undefined
     readonly name: Operand | undefined
@@ -155,7 +155,7 @@ function* callScript(
   const code = asText(script.code, 'The script')
   const functionName = script.name === undefined ? 'main' : asText(script.name, 'The name of the function')
   const args = asDict(script.params ?? new PyDict(), 'The inputs of the script')
-  const path = call.context.origins.get(code) ?? ''
+  const path = context.origins.get(code) ?? ''
   const outcome = yield* attempt({ type: 'script.call', path, code, functionName, args, withBody: true })
   return 'message' in outcome ? failure(outcome.message) : outcome.value
 }

@@ -11,7 +11,8 @@ export interface Finished {
   readonly cycle: number
   readonly execution: number
   readonly errors: readonly StepError[]
-  readonly outcome: { readonly ok: true; readonly result: StepResult } | { readonly ok: false; readonly error: StepError }
+  readonly outcome:
+    { readonly ok: true; readonly result: StepResult } | { readonly ok: false; readonly error: StepError }
 }
 
 export interface ApplyOptions {

@@ -43,8 +43,7 @@ export interface Interaction {
 
 /** What came back. `name` of an error is the Python exception's class name where the plan could have seen one. */
 export type EffectOutcome =
-  | { readonly ok: true; readonly value: Value }
-  | { readonly ok: false; readonly error: EffectError }
+  { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: EffectError }
 
 export interface EffectError {
   readonly name: string

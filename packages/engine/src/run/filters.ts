@@ -30,8 +30,5 @@ export function applyFilters(state: RunState, item: Item): ReadonlyMap<number, R
 function through(reference: Reference, filter: PendingFilter): Reference {
   const { filterAxis, tensor } = filter.mask
   if (!reference.axes.includes(filterAxis)) return reference
-  return elementAction(
-    (value, met) => (met === TRUE_MARKER || met === true ? value : SKIP),
-    [reference, tensor],
-  )
+  return elementAction((value, met) => (met === TRUE_MARKER || met === true ? value : SKIP), [reference, tensor])
 }

@@ -17,7 +17,8 @@ export function identityOf(value: Value): string {
 }
 
 function identityOfObject(value: PyFloat | PyTuple | PyDict | PySet | PyBytes): string {
-  if (value instanceof PyFloat) return Number.isInteger(value.value) ? BigInt(value.value).toString() : `f${value.value}`
+  if (value instanceof PyFloat)
+    return Number.isInteger(value.value) ? BigInt(value.value).toString() : `f${value.value}`
   if (value instanceof PyTuple) return `(${value.items.map(identityOf).join()})`
   if (value instanceof PyBytes) return `b${[...value.bytes].join('.')}`
   if (value instanceof PySet) return `s{${value.items.map(identityOf).sort().join()}}`

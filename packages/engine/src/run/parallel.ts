@@ -98,5 +98,7 @@ function sharesLane(a: readonly Lane[], b: readonly Lane[]): boolean {
 
 function conflicts(item: Item, running: Item): boolean {
   const written = running.concept
-  return item.concept === written || item.fn === written || item.values.includes(written) || item.contexts.includes(written)
+  return (
+    item.concept === written || item.fn === written || item.values.includes(written) || item.contexts.includes(written)
+  )
 }

@@ -3,6 +3,7 @@ import type { Dialect } from '#plan/dialect'
 import { compareFlowIndices, isBelow } from '#plan/flow-index'
 import type { ConceptEntry, InferenceEntry } from '#plan/repositories'
 import { fromData } from '#reference/construct'
+import type { PerceptionContext } from '#reference/perception'
 import type { Reference } from '#reference/reference'
 import { prepareSequence } from '#sequence/prepare'
 import type { PreparedSequence } from '#sequence/result'
@@ -80,6 +81,8 @@ export interface Program {
   readonly behaviour: Behaviours
   /** The reference engine as it is, with the faults that other dialects repair. */
   readonly strict: boolean
+  /** How signs are perceived; every perception of the run uses this. */
+  readonly perception: PerceptionContext
   readonly concepts: readonly ProgramConcept[]
   readonly conceptNumbers: ReadonlyMap<string, number>
   /** In flow order. */
@@ -102,6 +105,7 @@ export function prepareProgram(source: ProgramSource): Program {
     dialect: source.dialect,
     behaviour: behaviours[source.dialect],
     strict: source.dialect === '2026-01-strict',
+    perception: { dialect: source.dialect, literalUntypedSigns: readsLiterals(source) },
     concepts: conceptsOf(source.concepts, names, items),
     conceptNumbers: names,
     items,
@@ -109,6 +113,19 @@ export function prepareProgram(source: ProgramSource): Program {
     slotNumbers,
     paradigms,
   }
+}
+
+/**
+ * Whether the payload of a sign without a norm is a Python literal. Only plans that the later compiler wrote count on
+ * that; an older plan that is run under the later dialect means text.
+ */
+function readsLiterals(source: ProgramSource): boolean {
+  return (
+    behaviours[source.dialect].literalUntypedSigns &&
+    source.inferences.some(
+      entry => entry.workingInterpretation.has('output_axis') || syntaxOf(entry).has('by_axes_source'),
+    )
+  )
 }
 
 /** A value as a concept holds it: what is no list is meant as a list of one. */
@@ -132,8 +149,7 @@ function conceptsOf(
   return [...names].flatMap(([name, index]) => {
     const entry = latest.get(name)
     if (!entry) return []
-    const initial =
-      entry.referenceData === null ? null : givenReference(entry.referenceData, entry.referenceAxisNames)
+    const initial = entry.referenceData === null ? null : givenReference(entry.referenceData, entry.referenceAxisNames)
     const producer = items.findLast(item => item.concept === index)?.slot ?? -1
     const readers = items.filter(item => item.fn === index || item.values.includes(index))
     return [{ index, entry, initial, producer, readers }]

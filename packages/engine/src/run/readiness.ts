@@ -44,7 +44,10 @@ export function stuckReason(state: RunState, item: Item): StuckReason {
     concept => conceptStatuses[concept] !== 'complete',
   )
   if (missing.length > 0) {
-    return { type: 'waits_for_concepts', concepts: missing.map(concept => program.concepts[concept]?.entry.conceptName ?? '') }
+    return {
+      type: 'waits_for_concepts',
+      concepts: missing.map(concept => program.concepts[concept]?.entry.conceptName ?? ''),
+    }
   }
   if (item.timing !== null) return { type: 'condition_undecided', concept: item.timing.condition }
   return { type: 'unfinished' }

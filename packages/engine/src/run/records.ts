@@ -112,7 +112,12 @@ export type EngineEvent =
     }
   | { readonly type: 'inference:skipped'; readonly flowIndex: string; readonly by: string }
   /** An error that the step went on with: a cell that became a skip. */
-  | { readonly type: 'inference:error'; readonly flowIndex: string; readonly execution: number; readonly error: StepError }
+  | {
+      readonly type: 'inference:error'
+      readonly flowIndex: string
+      readonly execution: number
+      readonly error: StepError
+    }
   | { readonly type: 'loop:progress'; readonly flowIndex: string; readonly stored: number; readonly total: number }
   | {
       readonly type: 'execution:progress'

@@ -96,7 +96,8 @@ function judged(reference: Reference, assertion: Assertion | null): StepResult {
  */
 function withoutFunction(context: StepContext, settings: CompositionSettings): StepResult {
   const [first] = context.errors
-  if (context.program.strict) return settings.judges ? { status: 'completed', detail: 'success' } : { status: 'completed' }
+  if (context.program.strict)
+    return settings.judges ? { status: 'completed', detail: 'success' } : { status: 'completed' }
   if (first) throw new PyError(first.name, first.message)
   throw new PyError('ValueError', 'The function concept holds no text that the paradigm could make a function of.')
 }
@@ -108,6 +109,7 @@ function* perceiveFunctions(
 ): Step<Cells<Callable>> {
   const tools: ToolContext = {
     dialect: context.program.dialect,
+    perception: context.program.perception,
     nextSignId: context.nextSignId,
     origins: context.origins,
   }
@@ -165,7 +167,9 @@ function* act(
     },
     { what: 'cells', context },
   )
-  const axis = context.program.behaviour.namedOutputAxis ? freeAxis(settings.outputAxis, calls.axes) : settings.outputAxis
+  const axis = context.program.behaviour.namedOutputAxis
+    ? freeAxis(settings.outputAxis, calls.axes)
+    : settings.outputAxis
   return withoutSingleAxis(fromCrossActionCells(calls, axis, results), axis)
 }
 
@@ -186,4 +190,3 @@ function withoutSingleAxis(reference: Reference, axis: string): Reference {
   while (isList(value) && value.length === 1) value = value[0] ?? null
   return { axes: [NONE_AXIS], shape: [1], data: [value] }
 }
-

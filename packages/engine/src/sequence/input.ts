@@ -10,7 +10,7 @@ import { perceiveValues, readValueOrder, type ValueOrder } from './values.ts'
 
 /** `imperative_input`: asks a person. The first value is the question, the others are shown with it. */
 export function prepareInput(entry: InferenceEntry): PreparedSequence {
-  const values = readValueOrder(entry)
+  const values = readValueOrder(entry, { unordered: 'as_listed' })
   return { lanes: ['people'], start: context => run(context, values) }
 }
 

@@ -27,7 +27,7 @@ interface PythonSettings {
 export function preparePython(entry: InferenceEntry): PreparedSequence {
   const interpretation = entry.workingInterpretation
   const settings: PythonSettings = {
-    values: readValueOrder(entry),
+    values: readValueOrder(entry, { unordered: 'as_listed' }),
     withThinking: interpretation.get('with_thinking') === true,
     condition: entry.sequence === 'judgement_python' ? str(interpretation.get('condition') ?? 'True') : null,
   }
@@ -71,7 +71,10 @@ export function* callPerCell(
   )
   const answers = fromCrossActionCells(calls, RESULT_AXIS, results)
   if (answers.shape.at(-1) !== 1) return answers
-  return slice(answers, answers.axes.filter(axis => axis !== RESULT_AXIS))
+  return slice(
+    answers,
+    answers.axes.filter(axis => axis !== RESULT_AXIS),
+  )
 }
 
 /** Every cell as a sign: of the first item where it is a list, of itself otherwise. */

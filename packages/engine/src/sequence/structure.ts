@@ -61,7 +61,8 @@ function runGrouping(context: StepContext, syntax: Syntax): StepResult {
 function byAxesOf(context: StepContext, syntax: Syntax): readonly string[] | readonly (readonly string[])[] {
   const written = syntax.value('by_axes')
   if (isList(written) && written.length > 0) {
-    if (written.some(isList)) return written.map(axes => (isList(axes) ? axes.filter(axis => typeof axis === 'string') : []))
+    if (written.some(isList))
+      return written.map(axes => (isList(axes) ? axes.filter(axis => typeof axis === 'string') : []))
     return written.filter(axis => typeof axis === 'string')
   }
   if (typeof written === 'string') return [written]
@@ -71,7 +72,8 @@ function byAxesOf(context: StepContext, syntax: Syntax): readonly string[] | rea
     reference: context.reference(concept),
   }))
   const only = syntax.value('by_axis_concepts')
-  const onlyConcepts = typeof only === 'string' && only !== '' ? only : isList(only) ? syntax.texts('by_axis_concepts') : null
+  const onlyConcepts =
+    typeof only === 'string' && only !== '' ? only : isList(only) ? syntax.texts('by_axis_concepts') : null
   return contextAxes(contexts, { onlyConcepts, protectAxes: syntax.texts('protect_axes') ?? [] })
 }
 

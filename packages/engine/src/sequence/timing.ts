@@ -41,5 +41,8 @@ function filterOf(context: StepContext, timing: TimingSettings): FilterInjection
   const mask = state.truthMasks.get(timing.concept)
   if (mask === undefined || timing.marker === 'after') return null
   if (program.behaviour.filterInjection === 'when-workspace' && state.workspaceEmpty) return null
-  return { flowIndex: parentIndex(item.flowIndex), filter: { mask, condition: timing.condition, source: item.flowIndex } }
+  return {
+    flowIndex: parentIndex(item.flowIndex),
+    filter: { mask, condition: timing.condition, source: item.flowIndex },
+  }
 }

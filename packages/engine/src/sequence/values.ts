@@ -14,10 +14,14 @@ export interface ValueOrder {
   readonly entries: readonly { readonly name: string; readonly selector: Selector }[]
 }
 
-export function readValueOrder(entry: InferenceEntry): ValueOrder {
+/** The written order; without one, `unordered` says whether the values count as they stand or not at all. */
+export function readValueOrder(entry: InferenceEntry, { unordered = 'none' as 'none' | 'as_listed' } = {}): ValueOrder {
   const order = entry.workingInterpretation.get('value_order')
   const selectors = entry.workingInterpretation.get('value_selectors')
-  if (!(order instanceof PyDict)) return { entries: [] }
+  if (!(order instanceof PyDict)) {
+    const listed = unordered === 'as_listed' ? entry.valueConcepts : []
+    return { entries: listed.map(name => ({ name, selector: {} })) }
+  }
   const named = [...order.entries()].flatMap(([name, place]) =>
     typeof name === 'string' ? [{ name, place: numberOf(place) }] : [],
   )
@@ -59,7 +63,8 @@ function* perceiveTaken(
   process: Required<ValueOptions>['process'],
 ): Step<Reference | null> {
   const perceived: Reference[] = []
-  for (const { reference, selector } of taken) perceived.push(yield* perceiveOne(context, { reference, selector, process }))
+  for (const { reference, selector } of taken)
+    perceived.push(yield* perceiveOne(context, { reference, selector, process }))
   return perceived.length === 0 ? null : crossProduct(perceived)
 }
 
@@ -74,7 +79,9 @@ function takeReferences(context: StepContext, order: ValueOrder): Taken[] {
   const used = new Set<number>()
   return order.entries.flatMap(({ name, selector }) => {
     const wanted = selector.sourceConcept ?? name
-    const place = names.findIndex((value, at) => value === wanted && (selector.sourceConcept !== undefined || !used.has(at)))
+    const place = names.findIndex(
+      (value, at) => value === wanted && (selector.sourceConcept !== undefined || !used.has(at)),
+    )
     if (place < 0) return []
     if (selector.sourceConcept === undefined) used.add(place)
     const concept = context.program.conceptNumbers.get(wanted) ?? -1
@@ -87,14 +94,18 @@ function takeReferences(context: StepContext, order: ValueOrder): Taken[] {
 
 function* perceiveOne(context: StepContext, taken: Taken & Required<ValueOptions>): Step<Reference> {
   const { selector, process } = taken
-  const perception: PerceptionContext = { dialect: context.program.dialect }
+  const { perception } = context.program
   const work = { what: 'values', context }
   let reference = taken.reference
   if (selector.sourceConcept !== undefined) {
     reference = elementAction(element => selectPart(element, selector), [reference])
     if (hasPerception(selector)) {
       const transforming = { ...perception, nextId: context.nextSignId }
-      reference = yield* elementStep([reference], ([element]) => transform(element ?? null, selector, transforming), work)
+      reference = yield* elementStep(
+        [reference],
+        ([element]) => transform(element ?? null, selector, transforming),
+        work,
+      )
     }
   }
   reference = yield* elementStep([reference], ([element]) => process(element ?? null, perception), work)

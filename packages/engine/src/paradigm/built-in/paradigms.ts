@@ -1,3 +1,13 @@
 import type { Paradigm } from '../paradigm.ts'
+import { askParadigms } from './ask.ts'
+import { generateParadigms } from './generate.ts'
+import { scriptParadigms } from './script.ts'
 
-export const builtInParadigms: ReadonlyMap<string, Paradigm> = new Map()
+/** The paradigms that every plan may name. A file of the plan with the same name comes first. */
+export const builtInParadigms: ReadonlyMap<string, Paradigm> = new Map([
+  ...askParadigms,
+  ...generateParadigms,
+  ...scriptParadigms,
+])
+
+export const builtInParadigmNames: readonly string[] = [...builtInParadigms.keys()]
