@@ -54,7 +54,7 @@ function perceivePlain(sign: Sign, context: PerceptionContext): Value {
       return keyed('script_location', sign.signifier)
     case 'save_path':
     case 'save_dir':
-      return keyed('save_path', sign.signifier)
+      return keyed(sign.norm, sign.signifier)
     case null:
     case 'literal':
       return (context.literalUntypedSigns ?? behaviours[context.dialect].literalUntypedSigns) ? literalOrText(sign.signifier) : sign.signifier

@@ -54,7 +54,7 @@ export function formatPythonInputs(elements: readonly Value[]): PyDict {
 }
 
 /** A text that is a sign by the looser rule of these steps: the id may hold anything. */
-export function readLooseSign(value: Value): { readonly norm: string | null; readonly signifier: string } | null {
+function readLooseSign(value: Value): { readonly norm: string | null; readonly signifier: string } | null {
   if (typeof value !== 'string' || !value.startsWith('%') || !value.endsWith(')')) return null
   const opening = value.indexOf('(')
   if (opening === -1) return null
@@ -66,9 +66,7 @@ export function readLooseSign(value: Value): { readonly norm: string | null; rea
 function inputsOf(element: Value, packLists: boolean): readonly Value[] {
   if (element instanceof PackedValue) return [element.value]
   if (element instanceof UnpackedList) return element.items
-  if (!isList(element)) return [element]
-  // Texts that carry a key are never meant as items of a list.
-  return packLists && !element.some(item => keyOf(item) !== null) ? [element] : element
+  return isList(element) && !packLists ? element : [element]
 }
 
 function named(inputs: readonly Value[]): PyDict {

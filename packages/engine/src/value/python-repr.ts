@@ -1,4 +1,4 @@
-import { isList, PyBytes, PyDict, PyFloat, PySet, PyTuple, type Value } from './value.ts'
+import { isList, type PyBytes, PyDict, PyFloat, PySet, PyTuple, type Value } from './value.ts'
 
 /** Python's `str()`: strings as they are, everything else as `repr`. */
 export function str(value: Value): string {

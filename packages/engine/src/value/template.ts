@@ -16,13 +16,3 @@ export function safeSubstitute(template: string, values: PyDict): string {
     return value === undefined ? whole : str(value)
   })
 }
-
-/** The names that a template asks for, each once, in order of appearance. */
-export function placeholders(template: string): string[] {
-  const names = new Set<string>()
-  for (const [, named, braced] of template.matchAll(PLACEHOLDER)) {
-    const name = named ?? braced
-    if (name !== undefined) names.add(name)
-  }
-  return [...names]
-}

@@ -14,18 +14,24 @@ export function isTruthy(value: Value): boolean {
 export function equals(a: Value, b: Value): boolean {
   const left = numeric(a)
   const right = numeric(b)
-  if (left !== undefined || right !== undefined)
-    return left !== undefined && right !== undefined && sameNumber(left, right)
+  if (left !== undefined && right !== undefined) return sameNumber(left, right)
+  if (left !== undefined || right !== undefined) return false
   if (a === b) return true
-  if (a === null || b === null || typeof a !== 'object' || typeof b !== 'object') return false
+  return a !== null && b !== null && typeof a === 'object' && typeof b === 'object' && sameCollection(a, b)
+}
+
+type Collection = Extract<Value, object>
+
+function sameCollection(a: Collection, b: Collection): boolean {
   if (isList(a)) return isList(b) && sameItems(a, b)
   if (a instanceof PyTuple) return b instanceof PyTuple && sameItems(a.items, b.items)
   if (a instanceof PyDict) return b instanceof PyDict && sameDict(a, b)
   if (a instanceof PySet) return b instanceof PySet && sameSet(a, b)
-  if (a instanceof PyBytes && b instanceof PyBytes) {
-    return a.bytes.length === b.bytes.length && a.bytes.every((byte, i) => byte === b.bytes[i])
-  }
-  return false
+  return a instanceof PyBytes && b instanceof PyBytes && sameBytes(a.bytes, b.bytes)
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
 function numeric(value: Value): number | bigint | undefined {
