@@ -140,7 +140,7 @@ function pythonCall(n: number, effect: ScriptEffect, value: Value): PyDict {
 function userInput(effect: Extract<Effect, { readonly type: 'input.ask' }>, answer: Value): PyDict {
   const { type, prompt, initialText, options } = effect.interaction
   const kwargs = PyDict.of([
-    ['prompt_text', prompt],
+    ['prompt_text', prompt === '' ? null : prompt],
     ...(initialText === undefined ? [] : [['initial_text', initialText] as const]),
   ])
   // The engine knows the plan's folder only as `.`.

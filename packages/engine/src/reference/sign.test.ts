@@ -79,7 +79,7 @@ describe('perception', () => {
     ['%{prompt}a(Say hello.)', '{%{prompt_template}: Say hello.}'],
     ['%{script_location}a(p.py)', '{%{script_location}: p.py}'],
     ['%{generated_script_path}a(p.py)', '{%{script_location}: p.py}'],
-    ['%{save_dir}a(out)', '{%{save_path}: out}'],
+    ['%{save_dir}a(out)', '{%{save_dir}: out}'],
     ['%{memorized_parameter}a(k)', 42],
     ['%{memorized_parameter}a({"key": "k", "location": "other.json"})', [1]],
   ])('[REF-15] %j', (value, expected) => {
