@@ -57,7 +57,9 @@ function perceivePlain(sign: Sign, context: PerceptionContext): Value {
       return keyed(sign.norm, sign.signifier)
     case null:
     case 'literal':
-      return (context.literalUntypedSigns ?? behaviours[context.dialect].literalUntypedSigns) ? literalOrText(sign.signifier) : sign.signifier
+      return (context.literalUntypedSigns ?? behaviours[context.dialect].literalUntypedSigns)
+        ? literalOrText(sign.signifier)
+        : sign.signifier
     default:
       return sign.signifier
   }
