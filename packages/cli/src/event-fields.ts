@@ -26,3 +26,10 @@ export function fields(event: RunEvent): EventFields {
     },
   }
 }
+
+/** What went wrong, of an event that tells of an error: the text, or the message of `{name, message}`. */
+export function errorText(event: RunEvent): string | undefined {
+  const { text, record } = fields(event)
+  const message = record('error')?.['message']
+  return text('error') ?? (typeof message === 'string' ? message : undefined)
+}

@@ -94,7 +94,6 @@ function applyStepEvent(view: ProgressView, event: RunEvent): ProgressView {
     case 'inference:skipped':
       return withStep(view, event, 'skipped')
     case 'inference:failed':
-    case 'inference:error':
       return withStep(view, event, 'failed')
     case 'inference:pending':
       return withStep(view, event, 'pending')

@@ -1,6 +1,6 @@
 import type { RunEvent } from '@slipway/protocol/events'
 import type { StepStatus } from '@slipway/protocol/runs'
-import { fields } from './event-fields.ts'
+import { errorText, fields } from './event-fields.ts'
 import { countSteps, type ProgressView, type StepView } from './progress.ts'
 import type { Paint } from './terminal.ts'
 import { displayWidth, duration, grouped, oneLine, padded, truncated } from './text.ts'
@@ -108,8 +108,9 @@ export function progressLine(event: RunEvent, view: ProgressView): string | null
     case 'inference:skipped':
       return `${at} skipped   ${where}`
     case 'inference:failed':
+      return `${at} failed    ${where}${took}${because(errorText(event))}`
     case 'inference:error':
-      return `${at} failed    ${where}${took}${because(text('error'))}`
+      return `${at} warning   ${where}${because(errorText(event))}`
     case 'user_input:request':
       return `${at} waits for an answer: ${oneLine(text('prompt') ?? '')}`
     case 'run:completed':

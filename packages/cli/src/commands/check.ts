@@ -1,9 +1,9 @@
+import { builtInParadigmNames } from '@slipway/engine/paradigm/built-in/paradigms'
 import { checkPlan } from '@slipway/engine/plan/check'
 import type { PlanFiles } from '@slipway/engine/plan/files'
 import { loadPlan, type LoadResult } from '@slipway/engine/plan/manifest'
 import { hasErrors } from '@slipway/engine/plan/problems'
 import type { Command } from 'commander'
-import { builtInParadigmNames } from '../built-in-paradigms.ts'
 import { packageFiles } from '../package-files.ts'
 import { countProblems, problemLines } from '../problems.ts'
 import { codeFor, type Cli } from '../session.ts'
@@ -32,7 +32,7 @@ export function addCheck(program: Command, cli: Cli): void {
 
 function checkFiles(files: PlanFiles): { loaded: LoadResult; problems: LoadResult['problems'] } {
   const loaded = loadPlan(files)
-  const found = loaded.ok ? checkPlan(loaded.plan, { builtInParadigms: builtInParadigmNames() }) : []
+  const found = loaded.ok ? checkPlan(loaded.plan, { builtInParadigms: new Set(builtInParadigmNames) }) : []
   return { loaded, problems: [...loaded.problems, ...found] }
 }
 

@@ -35,6 +35,12 @@ export function stepList(names) {
   }
   const apply = event => {
     if (event.event === 'node:statuses') return setStatuses(event.statuses)
+    if (event.event === 'inference:error' && rows.has(event.flow_index)) {
+      // The step went on: only a part of its values is missing.
+      const row = rows.get(event.flow_index)
+      row.error = textOf(event.error)
+      return redraw(row)
+    }
     const status = statusAfter[event.event]
     if (!status || !event.flow_index) return
     const row = rowOf(event.flow_index)
@@ -43,7 +49,8 @@ export function stepList(names) {
     if (status === 'running') row.startedAt = event.ts
     else if (row.startedAt !== null) row.durationMs = event.ts - row.startedAt
     if (status === 'running') row.times += 1
-    row.error = status === 'failed' ? (event.error ?? row.error) : null
+    if (status === 'running') row.error = null
+    if (status === 'failed') row.error = textOf(event.error)
     redraw(row)
   }
   const counts = () => {
@@ -59,8 +66,11 @@ const statusAfter = {
   'inference:completed': 'completed',
   'inference:skipped': 'skipped',
   'inference:failed': 'failed',
-  'inference:error': 'failed',
   'inference:pending': 'pending',
+}
+
+function textOf(error) {
+  return typeof error === 'string' ? error : (error?.message ?? null)
 }
 
 function newRow(flowIndex, name) {

@@ -1,3 +1,0 @@
-export function builtInParadigmNames(): ReadonlySet<string> {
-  return new Set()
-}
