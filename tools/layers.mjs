@@ -27,7 +27,7 @@ export const serverFolders = {
 export const features = {
   events: [],
   models: [],
-  plans: ['sandboxes', 'files'],
+  plans: ['events', 'sandboxes', 'files'],
   files: [],
   runs: ['events', 'models', 'plans', 'sandboxes', 'files'],
   sandboxes: [],

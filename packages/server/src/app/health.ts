@@ -10,7 +10,7 @@ export interface HealthSources {
   readonly pingDatabase: () => Promise<unknown>
   readonly countPlans: () => Promise<number>
   readonly countRuns: () => Promise<{ readonly running: number; readonly pending: number }>
-  readonly sandbox: () => string
+  readonly sandbox: () => Promise<string>
 }
 
 type Checks = Health['checks']
@@ -33,7 +33,7 @@ export async function health(sources: HealthSources): Promise<Health> {
     status: status === 'ready' ? 'ok' : 'degraded',
     version,
     uptime_seconds: Math.round(process.uptime()),
-    sandbox: sources.sandbox(),
+    sandbox: await sources.sandbox(),
     plans: answers ? await sources.countPlans() : 0,
     runs: answers ? await sources.countRuns() : { running: 0, pending: 0 },
     checks,

@@ -1,4 +1,5 @@
-import { healthz, livez, readyz } from '@slipway/protocol/system'
+import { healthz, listModels, livez, readyz } from '@slipway/protocol/system'
+import type { Models } from '#features/models/models'
 import { handle, type Handler } from '#http/handler'
 import { withStatus } from '#http/reply'
 import { health, readiness, type HealthSources } from './health.ts'
@@ -12,4 +13,8 @@ export function systemRoutes(sources: HealthSources): Handler[] {
     }),
     handle(healthz, () => health(sources)),
   ]
+}
+
+export function modelRoutes(models: Models): Handler[] {
+  return [handle(listModels, () => [...models.agents()])]
 }

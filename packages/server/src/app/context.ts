@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import type { RunId } from '@slipway/protocol/runs'
+import type { Settings } from '@slipway/protocol/settings'
+import { openDatabase, type Database } from '#db/database'
+import { lockFolder } from '#db/folder-lock'
+import { EventLog } from '#features/events/events'
+import { createModels, demoOnly, parseAgents, type Models } from '#features/models/models'
+import { Plans, type PlanRuns } from '#features/plans/plans'
+import { Runs } from '#features/runs/runs'
+import { checkRequirements } from '#features/sandboxes/requirements'
+import { openPythonSandboxes, type PythonSandboxes, type SandboxLimits } from '#features/sandboxes/sandboxes'
+import { createLogger, type Logger } from '#observe/log'
+import { pathsOf, type Environment, type Paths } from './config.ts'
+import { lazily, type Lazy } from './lazily.ts'
+
+/** Everything the server is made of. */
+export interface Context {
+  readonly log: Logger
+  readonly db: Database
+  readonly events: EventLog
+  readonly models: Models
+  /** Opened by the first script or the first plan that asks for packages: trying them out takes a while. */
+  readonly sandboxes: Lazy<PythonSandboxes>
+  readonly plans: Plans
+  readonly runs: Runs
+}
+
+export interface ContextOptions {
+  readonly settings: Settings
+  readonly env: Environment
+  /** Parts that stand in for the usual ones. */
+  readonly replace: Partial<Context>
+  /** Takes what has to be closed, in the order in which it was opened. */
+  readonly open: AsyncDisposableStack
+}
+
+/** Puts the server together: the one place that knows every implementation. Nothing works or listens yet. */
+export async function createContext({ settings, env, replace, open }: ContextOptions): Promise<Context> {
+  const paths = pathsOf(settings)
+  await mkdir(paths.dataDir, { recursive: true, mode: 0o700 })
+  open.use(lockFolder(paths.lock))
+  const log = replace.log ?? createLogger(settings)
+  const db = replace.db ?? open.use(await openDatabase(paths.database))
+  const events = replace.events ?? new EventLog(db.read)
+  const models = replace.models ?? createModels(await readAgents(paths), { env })
+  const sandboxes = replace.sandboxes ?? lazySandboxes(settings, paths)
+  open.defer(async () => (await sandboxes.opened())?.close())
+  const now = (): number => performance.timeOrigin + performance.now()
+  const plans: Plans =
+    replace.plans ??
+    new Plans({
+      db,
+      events,
+      log,
+      now,
+      plansDir: paths.plansDir,
+      limits: { archiveBytes: settings.maxBodyBytes, totalBytes: settings.maxPlanBytes },
+      defaultDialect: settings.defaultDialect,
+      missingPackages: async names => checkRequirements(names, await sandboxes.get()),
+      runs: planRuns(() => runs),
+    })
+  const runs: Runs =
+    replace.runs ??
+    new Runs({
+      db,
+      events,
+      plans,
+      models,
+      log,
+      now,
+      sandboxes: () => sandboxes.get(),
+      sandboxLimits: sandboxLimits(settings),
+      runsDir: paths.runsDir,
+      maxConcurrentRuns: settings.maxConcurrentRuns,
+      defaultMaxCycles: settings.defaultMaxCycles,
+    })
+  open.use(runs)
+  return { log, db, events, models, sandboxes, plans, runs }
+}
+
+// Runs are made of plans, and plans must not go while runs need them: the one loop, closed here.
+function planRuns(runs: () => Runs): PlanRuns {
+  return {
+    activeOf: async planId => (await runs().activeOfPlan(planId)).map(({ id }) => id as RunId),
+    stopAllOf: (planId, reason) => runs().stopAllOfPlan(planId, reason),
+    isDigestInUse: digest => runs().isDigestInUse(digest),
+  }
+}
+
+function lazySandboxes(settings: Settings, paths: Paths): Lazy<PythonSandboxes> {
+  return lazily(() =>
+    openPythonSandboxes(settings.pythonSandbox, { dataFolder: paths.sandboxDir, limits: sandboxLimits(settings) }),
+  )
+}
+
+function sandboxLimits(settings: Settings): Partial<SandboxLimits> {
+  return { callTimeoutMs: settings.scriptTimeoutMs, memoryBytes: settings.scriptMemoryBytes }
+}
+
+async function readAgents({ agentsFile }: Paths): Promise<ReturnType<typeof parseAgents>> {
+  return existsSync(agentsFile) ? parseAgents(await readFile(agentsFile, 'utf8'), agentsFile) : demoOnly
+}

@@ -1,0 +1,43 @@
+import { setMaxListeners } from 'node:events'
+import { AppError } from '@slipway/protocol/errors'
+import { readConfig } from './config.ts'
+import { startServer } from './start-server.ts'
+
+/** Exit codes: 0 stopped in order, 1 failed, 2 cannot start with these settings. */
+async function main(): Promise<void> {
+  const stop = stopSignal()
+  const { settings, env } = await readConfig()
+  await using server = await startServer(settings, { env })
+  process.stdout.write(`Slipway is ready at ${server.url}\n`)
+  const because = await stop
+  await server.stop(because)
+}
+
+/** Resolves with the first signal that ends the process; the second one ends it at once. */
+function stopSignal(): Promise<string> {
+  return new Promise(resolve => {
+    let isFirst = true
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (!isFirst) process.exit(signal === 'SIGINT' ? 130 : 143)
+      isFirst = false
+      resolve(signal)
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
+}
+
+// Many runs wait on one signal of the server; that is no leak.
+setMaxListeners(0)
+main().then(
+  () => process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT'),
+  (error: unknown) => {
+    const isSettings = error instanceof AppError && error.code === 'config.invalid'
+    process.stderr.write(isSettings ? `${error.message}\n` : `The server ended: ${stackOf(error)}\n`)
+    process.exitCode = isSettings ? 2 : 1
+  },
+)
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
