@@ -22,7 +22,7 @@ export function sandboxContract(name: string, open: () => Promise<PythonSandboxe
     })
     afterAll(() => sandboxes.close())
     const bed = (options: Partial<OpenSandbox> = {}): Promise<Bed> => openBed(sandboxes, options)
-    callTests(bed)
+    describe('calls', () => callTests(bed))
     fileTests(bed)
     describe('values', () => valueTests(bed))
     hostileTests(bed)
@@ -33,20 +33,23 @@ export function sandboxContract(name: string, open: () => Promise<PythonSandboxe
 type OpenBed = (options?: Partial<OpenSandbox>) => Promise<Bed>
 
 function callTests(bed: OpenBed): void {
+  let run: Bed
+  beforeAll(async () => {
+    run = await bed()
+  })
+  afterAll(() => run[Symbol.asyncDispose]())
+
   test('[SANDBOX-1] a function is called with its arguments by name', async () => {
-    await using run = await bed()
     const code = 'def main(a, b=2, **more):\n    return [a, b, sorted(k for k in more if k != "body")]'
     expect(await run.call(code, { b: 5, a: 1, c: 3 })).toEqual([1, 5, ['c']])
   })
 
   test('[SANDBOX-1] a script that is executed gives its global `result`', async () => {
-    await using run = await bed()
     expect(await run.execute('result = x + "!"', { x: 'hey' })).toBe('hey!')
     expect(shown(await run.execute('pass'))).toMatchObject({ status: 'warning' })
   })
 
   test('[SANDBOX-2] an exception is an ordinary value and the interpreter stays', async () => {
-    await using run = await bed()
     await run.execute('import sys; sys.kept = 7')
     expect(shown(await run.call('def main(): raise ValueError("no good")'))).toEqual(errorValue('no good'))
     expect(shown(await run.call('def main(): return {}["k"]'))).toEqual(errorValue("'k'"))
@@ -58,7 +61,6 @@ function callTests(bed: OpenBed): void {
   })
 
   test('[SANDBOX-3] a function gets `body` only if it can take it and it is offered', async () => {
-    await using run = await bed()
     const named = 'def main(x, body=None): return None if body is None else body.base_dir'
     expect(await run.call(named, { x: 1 })).toBe(run.folder)
     expect(await run.call(named, { x: 1 }, { withBody: false })).toBe(null)
@@ -87,7 +89,6 @@ function callTests(bed: OpenBed): void {
   })
 
   test('[SANDBOX-6] modules of the run are imported anew when a script rewrote them', async () => {
-    await using run = await bed()
     await writeFile(join(run.folder, 'mine.py'), 'value = 1')
     expect(await run.execute('import mine\nresult = mine.value')).toBe(1)
     await writeFile(join(run.folder, 'mine.py'), 'value = 22')
@@ -95,7 +96,6 @@ function callTests(bed: OpenBed): void {
   })
 
   test('[SANDBOX-1] common parts of the standard library work', async () => {
-    await using run = await bed()
     const code = `
 from __future__ import annotations
 import asyncio, dataclasses, datetime, decimal, enum, json, math, pathlib, random, re, statistics, typing

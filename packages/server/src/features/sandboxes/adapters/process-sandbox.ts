@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
+import type { Writable } from 'node:stream'
 
 import { PyDict } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'

@@ -63,6 +63,8 @@ export function lockedNodeArguments(readable: readonly string[], memoryBytes: nu
     ...readable.map(path => `--allow-fs-read=${path}`),
     '--disallow-code-generation-from-strings',
     '--no-addons',
+    // Built-in modules that Node 26 does not (SQLite) or need not hold to its permissions.
+    ...['--no-experimental-sqlite', '--no-experimental-ffi', '--no-experimental-webstorage'],
     '--no-warnings',
     '--max-old-space-size=192',
     `--wasm-max-mem-pages=${Math.floor(memoryBytes / 65_536)}`,
@@ -94,10 +96,11 @@ function startHost(settings: HostSettings, memoryBytes: number): ChildProcess {
   ]
   const args = [...lockedNodeArguments(readable, memoryBytes), pyodideHost, JSON.stringify(settings)]
   const stdio = ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] as const
-  if (process.platform === 'win32') return spawn(process.execPath, args, { stdio: [...stdio], env: {} })
+  if (process.platform === 'win32')
+    return spawn(process.execPath, args, { stdio: [...stdio], env: {}, cwd: pyodideFolder })
   const dataKiB = Math.ceil((memoryBytes + NODE_MAPPED_BYTES) / 1024)
   const command = ['-c', START, String(dataKiB), process.execPath, ...args]
-  return spawn('/bin/sh', command, { stdio: [...stdio], env: {} })
+  return spawn('/bin/sh', command, { stdio: [...stdio], env: {}, cwd: pyodideFolder })
 }
 
 async function makeImage(): Promise<Buffer> {
