@@ -92,7 +92,7 @@ export function openRun(given: ConformanceCase, { root, mode = 'sequential' }: P
   return new Run(program, { mode, maxCycles: given.maxCycles, seed: given.name, inputs: inputsOf(given.inputs) })
 }
 
-function readGolden(path: string): PyDict | null {
+export function readGolden(path: string): PyDict | null {
   if (!existsSync(path)) return null
   const golden = readJson(readFileSync(path, 'utf8'))
   return golden instanceof PyDict ? golden : null
@@ -117,7 +117,7 @@ function inputOf(value: Value): RunInput {
   return { data: value.get('data') ?? null, axes: named }
 }
 
-function fillFolder(
+export function fillFolder(
   folder: string,
   given: ConformanceCase,
   { root, golden }: { readonly root: string; readonly golden: PyDict | null },
@@ -143,7 +143,7 @@ function textAt(path: string): string | null {
   return existsSync(path) ? readFileSync(path, 'utf8') : null
 }
 
-function fileEffect(effect: FileEffect, folder: string): EffectOutcome {
+export function fileEffect(effect: FileEffect, folder: string): EffectOutcome {
   const paths = candidatePaths(effect.path, new Map()).map(path => (isAbsolute(path) ? path : resolve(folder, path)))
   const found = paths.find(path => isInside(path, folder) && existsSync(path))
   const target = found ?? paths[0] ?? folder

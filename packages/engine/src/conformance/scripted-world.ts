@@ -95,7 +95,8 @@ function missing(list: string): EffectOutcome {
   return { ok: false, error: { name: 'RuntimeError', message: `Nothing more is recorded in ${list}.` } }
 }
 
-function substituted(value: Value, texts: Readonly<Record<string, string>>): Value {
+/** A value with marks in its texts replaced. */
+export function substituted(value: Value, texts: Readonly<Record<string, string>>): Value {
   if (typeof value === 'string') {
     return Object.entries(texts).reduce((text, [mark, replacement]) => text.replaceAll(mark, replacement), value)
   }
