@@ -1,6 +1,7 @@
 import re
 
 ENGLISH = {
+    "kinds": {},
     "report": "Report",
     "kind": "Kind of document",
     "size": "Size",
@@ -14,6 +15,15 @@ ENGLISH = {
     "nothing": "The document asks nothing of its reader.",
 }
 CHINESE = {
+    "kinds": {
+        "report": "报告",
+        "minutes": "会议纪要",
+        "letter": "信函",
+        "contract": "合同",
+        "notice": "通知",
+        "article": "文章",
+        "other": "其他",
+    },
     "report": "报告",
     "kind": "文档类型",
     "size": "篇幅",
@@ -38,7 +48,7 @@ def main(input_1, input_2, input_3, input_4):
     lines = [
         f"# {words['report']}",
         "",
-        f"- {words['kind']}: {input_1}",
+        f"- {words['kind']}: {words['kinds'].get(input_1, input_1)}",
         f"- {words['size']}: {counted(len(findings), words['sections'])}, {counted(length, words['words'])}",
         "",
         f"## {words['overview']}",
