@@ -29,10 +29,10 @@ export async function receiveZip(request: IncomingMessage, options: UploadOption
 }
 
 async function receiveForm(request: IncomingMessage, options: UploadOptions): Promise<void> {
-  const { Busboy } = await import('@fastify/busboy')
+  const { default: busboy } = await import('@fastify/busboy')
   const form = openForm(
     () =>
-      new Busboy({
+      new busboy.Busboy({
         headers: { ...request.headers, 'content-type': request.headers['content-type'] ?? '' },
         limits: { files: 2, fields: 20, parts: 25, fieldSize: 1024, fieldNameSize: 200, headerPairs: 20 },
       }),

@@ -53,8 +53,8 @@ export async function unpack(archive: string, folder: string, options: UnpackOpt
 }
 
 async function openZip(archive: string): Promise<ZipFile> {
-  const { openPromise } = await import('yauzl')
-  return openPromise(archive, { autoClose: false, lazyEntries: true, decodeStrings: false }).catch(notAZip)
+  const { default: yauzl } = await import('yauzl')
+  return yauzl.openPromise(archive, { autoClose: false, lazyEntries: true, decodeStrings: false }).catch(notAZip)
 }
 
 function notAZip(cause: unknown): never {

@@ -1,0 +1,51 @@
+// Bundles the programs into dist/, so that they run with Node and the packages in `external` alone.
+import { build } from 'esbuild'
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+
+/** Program in dist/ <- its source. All share their chunks and find their files beside themselves. */
+const programs = {
+  server: 'packages/server/src/app/main.ts',
+  cli: 'packages/cli/src/main.ts',
+}
+/** What runs inside a sandbox is given to it file by file, so each is whole by itself. */
+const sandboxPrograms = { 'pyodide-host.js': 'packages/runner/src/pyodide-host.ts' }
+const files = { 'slipway_runner.py': 'packages/runner/src/slipway_runner.py' }
+const folders = { page: 'packages/server/src/app/page', docs: 'packages/server/src/http/docs' }
+/** Loaded from node_modules as they are. */
+const external = ['pyodide', 'pyodide/*']
+
+const out = 'dist'
+const options = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node26',
+  external,
+  legalComments: 'none',
+  logLevel: 'warning',
+  // Packages in the older module form ask for `require`, which a module does not have by itself.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module';const require = __createRequire(import.meta.url);",
+  },
+}
+
+rmSync(out, { recursive: true, force: true })
+mkdirSync(out, { recursive: true })
+const present = Object.entries(programs).filter(([, source]) => existsSync(source))
+await build({
+  ...options,
+  entryPoints: Object.fromEntries(present),
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  minifySyntax: true,
+  minifyWhitespace: true,
+})
+for (const [name, source] of Object.entries(sandboxPrograms)) {
+  await build({ ...options, entryPoints: [source], outfile: `${out}/${name}` })
+}
+for (const [name, source] of Object.entries(files)) copyFileSync(source, `${out}/${name}`)
+for (const [name, source] of Object.entries(folders)) cpSync(source, `${out}/${name}`, { recursive: true })
+writeFileSync(`${out}/package.json`, '{ "type": "module" }\n')
+for (const [name] of present) chmodSync(`${out}/${name}.mjs`, 0o755)
