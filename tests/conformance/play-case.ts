@@ -54,7 +54,7 @@ export async function playCase(given: ConformanceCase, options: PlayOptions): Pr
   try {
     fillFolder(folder, given, { root: options.root, golden })
     const run = openRun(given, options)
-    const runScript = given.python === 'run' ? options.runScript : undefined
+    const runScript = given.python === 'replay' ? undefined : options.runScript
     const world = new ScriptedWorld({
       given,
       golden,
@@ -125,7 +125,7 @@ export function fillFolder(
   cpSync(join(root, given.baseDir), folder, { recursive: true })
   const fixtures = new Map([...textsOf(golden?.get('fixture_files')), ...given.files])
   for (const [path, text] of fixtures) writeText(join(folder, path), text)
-  if (given.python === 'run') return
+  if (given.python !== 'replay') return
   // The scripts are not there, but a step looks for them before it calls them.
   const named = readFileSync(join(root, given.concepts), 'utf8').matchAll(/%(?:\{\w+\})?\w*\(([^()"]+\.py)\)/g)
   for (const [, path = ''] of named) {
