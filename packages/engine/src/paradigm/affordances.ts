@@ -1,5 +1,6 @@
 import type { Step } from '#sequence/step'
 import { readJson } from '#value/json-read'
+import { repr, str } from '#value/python-repr'
 import { isList, PyDict, PyError } from '#value/value'
 import { parseCallCode, type CodeArgument, type CodeExpression } from './call-codes.ts'
 import { asText, asValue, Callable, type Operand } from './operand.ts'
@@ -116,11 +117,11 @@ function item(
 ): Operand {
   const key = asValue(evaluate(expression.key, call), 'A key')
   const otherwise = (): Operand => {
-    if (expression.type === 'index') throw new PyError('KeyError', `'${String(key)}'`)
+    if (expression.type === 'index') throw new PyError('KeyError', repr(key))
     return fallback ? evaluate(fallback, call) : null
   }
   if (expression.of.type === 'params') {
-    const param = call.params.get(String(key))
+    const param = call.params.get(str(key))
     return param === undefined ? otherwise() : param
   }
   const of = asValue(evaluate(expression.of, call), 'A parameter')

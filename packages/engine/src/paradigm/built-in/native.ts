@@ -30,6 +30,23 @@ export function native(
   return [name, paradigm]
 }
 
+/** A native paradigm that first looks at its function concept: reads its prompt or script, once for all inputs. */
+export function prepared(
+  name: string,
+  reaches: readonly Reach[],
+  prepare: (vertical: string, context: ToolContext) => Step<(call: NativeCall) => Step<Operand>>,
+): readonly [string, Paradigm] {
+  const paradigm: Paradigm = {
+    name,
+    reaches: new Set(reaches),
+    *prepare(vertical, context) {
+      const work = yield* prepare(vertical, context)
+      return new Callable(name, args => work({ input: asDict(args.positional[0], 'The inputs'), context, vertical }))
+    },
+  }
+  return [name, paradigm]
+}
+
 export function inputAt({ input }: NativeCall, key: string): Value {
   return getEntry(input, key)
 }
