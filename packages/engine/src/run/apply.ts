@@ -96,7 +96,7 @@ class Writer {
   record(): StepRecord {
     const { item, cycle, execution, errors, outcome } = this.#finished
     return {
-      n: this.#state.tracker.totalExecutions,
+      n: ++this.#state.records,
       cycle,
       flowIndex: item.flowIndex,
       execution,

@@ -43,6 +43,8 @@ export class RunState {
     failedExecutions: 0,
     retryCount: 0,
   } satisfies Tracker
+  /** Step records made so far. Of steps that overlap, each end has its own number. */
+  records = 0
   /** How many slots are neither completed nor failed. */
   unfinished: number
   completed = 0
