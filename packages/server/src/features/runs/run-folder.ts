@@ -53,7 +53,8 @@ export class RunFolder {
       const path = join(entry.parentPath, entry.name).slice(this.work.length + 1)
       const now = await stat(join(this.work, path))
       const before = await stat(join(packageFolder, path)).catch(() => null)
-      if (before?.size === now.size && before.mtimeMs === now.mtimeMs) continue
+      // Copies keep the time of their original to the millisecond.
+      if (before?.size === now.size && Math.abs(before.mtimeMs - now.mtimeMs) < 2) continue
       written.push({ path: path.replaceAll('\\', '/'), size_bytes: now.size })
     }
     return written.sort((a, b) => (a.path < b.path ? -1 : 1))
