@@ -1,3 +1,5 @@
+import { parseJson } from '@slipway/kit/json'
+import { textOf } from '@slipway/engine/plan/files'
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
 import { prepareProgram, type Program } from '@slipway/engine/run/program'
 import { agentFor, agentsOfPlan, serverAgentFor, type Models } from '#features/models/models'
@@ -28,4 +30,19 @@ export function preparedPlan(plan: LoadedPlan, models: Models): PreparedPlan {
   }
   prepared.set(plan, result)
   return result
+}
+
+// The plan's rules choose among the plan's agents; which of the server's stands for one is looked up by id or model.
+function agentRule(plan: LoadedPlan, models: Models): (flowIndex: string) => string | null {
+  const text = plan.agentConfig && textOf(plan.files, plan.agentConfig.path)
+  if (text === null) return () => null
+  const agents = agentsOfPlan(parseJson(text))
+  const steps = new Map(plan.inferences.map(inference => [inference.flowIndex, inference]))
+  const chosen = new Map<string, string | null>()
+  for (const [flowIndex, { conceptToInfer, sequence }] of steps) {
+    const id = agentFor({ flowIndex, conceptName: conceptToInfer, sequence }, agents)
+    const agent = agents.agents.find(candidate => candidate.id === id)
+    chosen.set(flowIndex, agent ? serverAgentFor(agent, models) : null)
+  }
+  return flowIndex => chosen.get(flowIndex) ?? null
 }

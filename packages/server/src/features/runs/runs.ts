@@ -127,7 +127,7 @@ export class Runs implements AsyncDisposable {
       result: null,
     }
     await new RunFolder(this.#deps.runsDir, row.id).saveUploads(uploads)
-    const stored = await this.#insert(row, { body, requestHash })
+    const stored = await this.#insert(row, { body, requestHash, plan })
     if (stored) return stored
     this.#queue.add(row.id)
     return this.#view(await this.#row(row.id))
@@ -262,9 +262,10 @@ export class Runs implements AsyncDisposable {
     await using opened = await opening
     const active = this.#active.get(runId)
     if (active) this.#active.set(runId, { ...active, driver: opened.driver, board: opened.board })
-    const { cancel_reason: reason } = await this.#row(runId)
+    const { cancel_reason: reason, plan_digest } = await this.#row(runId)
     if (reason !== null) opened.driver.cancel(reason)
     await opened.driver.drive(this.#stop.signal)
+    await this.#deps.plans.release(plan_digest)
   }
 
   async #lost(runId: string, error: unknown): Promise<void> {
@@ -310,7 +311,10 @@ export class Runs implements AsyncDisposable {
   }
 
   // Two equal requests may arrive at once; the database decides which of them starts the run.
-  async #insert(row: NewRun, request: { readonly body: StartRun; readonly requestHash: string }): Promise<Run | null> {
+  async #insert(
+    row: NewRun,
+    request: { readonly body: StartRun; readonly requestHash: string; readonly plan: DeployedPlan },
+  ): Promise<Run | null> {
     const queued = {
       runId: row.id,
       seq: 1,
@@ -320,6 +324,7 @@ export class Runs implements AsyncDisposable {
     } as const
     try {
       await this.#deps.db.transaction(async tx => {
+        await this.#deps.plans.assertDeployed(tx, request.plan)
         await insertRun(tx, row)
         await this.#deps.events.append(tx, [queued])
       })
