@@ -4,6 +4,7 @@ import { canonicalText, normalText, normalValue, type NormalForm } from '@slipwa
 import { substituted } from '@slipway/engine/conformance/scripted-world'
 import type { Effect, EffectOutcome, EffectRequest } from '@slipway/engine/run/effects'
 import { literalEval } from '@slipway/engine/value/literal-eval'
+import { str } from '@slipway/engine/value/python-repr'
 import { isList, PyDict, type Value } from '@slipway/engine/value/value'
 
 export interface KeyedWorldOptions extends NormalForm {
@@ -27,14 +28,14 @@ export class KeyedWorld {
   constructor(options: KeyedWorldOptions) {
     this.#options = options
     for (const call of calls(options.golden, 'llm_calls')) {
-      remember(this.#responses, String(call.get('prompt')), call.get('response') ?? null)
+      remember(this.#responses, str(call.get('prompt') ?? null), call.get('response') ?? null)
     }
     for (const call of calls(options.golden, 'python_calls')) {
       const text = call.get('result_repr')
       const exact = typeof text === 'string' ? literalEval(text) : undefined
       const result = exact === undefined ? (call.get('result') ?? null) : exact
       const inputs = canonicalText(call.get('inputs') ?? null)
-      remember(this.#results, `${String(call.get('script_sha256'))} ${inputs}`, result)
+      remember(this.#results, `${str(call.get('script_sha256') ?? null)} ${inputs}`, result)
       remember(this.#results, inputs, result)
     }
   }
@@ -62,7 +63,7 @@ export class KeyedWorld {
       case 'chat.close':
         return { ok: true, value: null }
       case 'canvas.execute':
-        return { ok: true, value: substituted(given.canvasResult, { '<command_type>': String(effect.command) }) }
+        return { ok: true, value: substituted(given.canvasResult, { '<command_type>': str(effect.command) }) }
     }
   }
 

@@ -1,3 +1,4 @@
+import { str } from '#value/python-repr'
 import { isList, PyDict, type Value } from '#value/value'
 import { canonicalText, normalValue, type NormalForm } from './normal-form.ts'
 
@@ -107,7 +108,7 @@ function entriesDifference(expected: Value, against: Against): string | null {
   if (!(expected instanceof PyDict) || !(against.found instanceof PyDict)) return differenceBetween(expected, against)
   for (const [key, value] of expected.entries()) {
     const found = against.found.get(key) ?? null
-    const difference = differenceBetween(value, { ...against, found, path: `${against.path}.${String(key)}` })
+    const difference = differenceBetween(value, { ...against, found, path: `${against.path}.${str(key)}` })
     if (difference !== null) return difference
   }
   return null
@@ -152,8 +153,8 @@ function filesDifference(options: CompareOptions): string | null {
   const expected = options.golden.get('files')
   if (expected instanceof PyDict) {
     for (const [path, content] of expected.entries()) {
-      const found = options.readFile(String(path))
-      const difference = differenceBetween(content, { ...options, found, path: `files ${String(path)}` })
+      const found = options.readFile(str(path))
+      const difference = differenceBetween(content, { ...options, found, path: `files ${str(path)}` })
       if (difference !== null) return difference
     }
   }
@@ -172,7 +173,7 @@ function narrowest(expected: Value, found: Value, path: string): string {
   if (expected instanceof PyDict && found instanceof PyDict) {
     for (const key of new Set([...expected.keys(), ...found.keys()])) {
       const [wanted, got] = [expected.get(key) ?? null, found.get(key) ?? null]
-      if (canonicalText(wanted) !== canonicalText(got)) return narrowest(wanted, got, `${path}.${String(key)}`)
+      if (canonicalText(wanted) !== canonicalText(got)) return narrowest(wanted, got, `${path}.${str(key)}`)
     }
   }
   if (isList(expected) && isList(found)) {

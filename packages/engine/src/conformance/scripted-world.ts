@@ -1,5 +1,6 @@
 import type { Effect, EffectOutcome, EffectRequest } from '#run/effects'
 import { literalEval } from '#value/literal-eval'
+import { str } from '#value/python-repr'
 import { isList, PyDict, type Value } from '#value/value'
 import type { ConformanceCase } from './cases.ts'
 import { normalText, type NormalForm } from './normal-form.ts'
@@ -48,7 +49,7 @@ export class ScriptedWorld implements World {
       case 'chat.close':
         return ok(PyDict.from({ closed: true }))
       case 'canvas.execute':
-        return ok(substituted(this.#options.given.canvasResult, { '<command_type>': String(effect.command) }))
+        return ok(substituted(this.#options.given.canvasResult, { '<command_type>': str(effect.command) }))
     }
   }
 

@@ -41,7 +41,11 @@ export interface Interaction {
   readonly options: PyDict
 }
 
-/** What came back. `name` of an error is the Python exception's class name where the plan could have seen one. */
+/**
+ * What came back. `name` of an error is the Python exception's class name where the plan could have seen one, such as
+ * `FileNotFoundError`: the plan goes on with it. Codes with a dot, such as `sandbox.timeout`, are failures of the host
+ * and end the step.
+ */
 export type EffectOutcome =
   { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: EffectError }
 

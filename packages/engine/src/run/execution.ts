@@ -1,4 +1,4 @@
-import { Fork, type Step } from '#sequence/step'
+import { Fork, HostFailure, isHostFailure, type Step } from '#sequence/step'
 import type { Effect, EffectOutcome, EffectRequest } from './effects.ts'
 import { CELL_STRIDE, signBase, signId } from './sign-ids.ts'
 
@@ -77,7 +77,8 @@ export class StepExecution<T> {
     const strand = this.#waiting.get(key)
     if (strand === undefined) return false
     this.#waiting.delete(key)
-    this.#resume(strand, outcome)
+    if (isHostFailure(outcome)) this.#resume(strand, NOTHING, { cause: new HostFailure(outcome.error) })
+    else this.#resume(strand, outcome)
     return true
   }
 

@@ -1,4 +1,4 @@
-import { isList, PyBytes, PyDict, PyFloat, PySet, PyTuple, type Value } from '#value/value'
+import { isList, PyBytes, type PyDict, PyFloat, PySet, PyTuple, type Value } from '#value/value'
 
 /** A text that is equal for two values exactly when Python's `==` holds between them. */
 export function identityOf(value: Value): string {

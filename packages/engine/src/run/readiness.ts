@@ -6,11 +6,20 @@ import type { StuckReason } from './records.ts'
 export function isReady(state: RunState, item: Item): boolean {
   if (state.statuses[item.slot] !== 'pending') return false
   const first = state.counts[item.slot] === 0
+  return stepsReady(state, item, first) && functionReady(state, item, first) && valuesReady(state, item, first)
+}
+
+function stepsReady(state: RunState, { waits, slot }: Item, first: boolean): boolean {
+  return waits.neverForSteps || (first && waits.laterForSteps) || state.supported(slot)
+}
+
+function functionReady(state: RunState, { waits, fn }: Item, first: boolean): boolean {
+  if (fn < 0 || waits.neverForFunction || (first && waits.laterForFunction)) return true
+  return state.conceptStatuses[fn] === 'complete'
+}
+
+function valuesReady(state: RunState, item: Item, first: boolean): boolean {
   const { waits } = item
-  if (!waits.neverForSteps && !(first && waits.laterForSteps) && !state.supported(item.slot)) return false
-  if (item.fn >= 0 && !waits.neverForFunction && !(first && waits.laterForFunction)) {
-    if (state.conceptStatuses[item.fn] !== 'complete') return false
-  }
   if (waits.neverForValues) return true
   if (first && waits.laterForValues) return !(waits.forLoopBase && state.waitForLoopBase) || hasLoopBase(state, item)
   return valuesComplete(state, item)

@@ -2,7 +2,7 @@ import type { Reference } from '#reference/reference'
 import type { Item, Program } from '#run/program'
 import type { TruthMask } from '#run/records'
 import type { LoopIteration, PendingFilter, RunState } from '#run/state'
-import { describeError, type Step, type StepError } from './step.ts'
+import { describeError, HostFailure, type Step, type StepError } from './step.ts'
 
 /** What an execution of a step leads to. Nothing of it is written before the step has ended. */
 export interface StepResult {
@@ -42,8 +42,9 @@ export interface StepContext {
   readonly origins: Map<string, string>
 }
 
-/** Keeps an error that the step goes on with. */
+/** Keeps an error that the step goes on with; a failure of the host is none of these and is thrown on. */
 export function report(context: StepContext, path: string, cause: unknown): void {
+  if (cause instanceof HostFailure) throw cause
   context.errors.push({ path, ...describeError(cause) })
 }
 

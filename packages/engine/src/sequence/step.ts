@@ -1,4 +1,4 @@
-import type { Effect, EffectOutcome } from '#run/effects'
+import type { Effect, EffectError, EffectOutcome } from '#run/effects'
 import { PyError, type Value } from '#value/value'
 
 /**
@@ -38,6 +38,24 @@ export interface StepError {
   readonly path: string
   readonly name: string
   readonly message: string
+}
+
+/**
+ * The outside could not do what was asked: no model answered, the sandbox broke down. Unlike an exception that the
+ * plan's Python would have seen, it never becomes a value or a skip; it ends the step.
+ */
+export class HostFailure extends Error {
+  override readonly name: string
+
+  constructor(error: EffectError) {
+    super(error.message)
+    this.name = error.name
+  }
+}
+
+/** Whether an outcome is a failure of the host; its codes have a dot, which names of Python exceptions have not. */
+export function isHostFailure(outcome: EffectOutcome): outcome is Extract<EffectOutcome, { readonly ok: false }> {
+  return !outcome.ok && outcome.error.name.includes('.')
 }
 
 /** Name and message of anything that was thrown. */

@@ -2,7 +2,7 @@ import type { InferenceEntry } from '#plan/repositories'
 import { EMPTY } from '#reference/construct'
 import type { Reference } from '#reference/reference'
 import { isList, PyDict, type Value } from '#value/value'
-import { abstraction, continuation, derelation, specification } from './assigning.ts'
+import { abstraction, continuation, derelation, identity, specification } from './assigning.ts'
 import { contextAxes, groupAcross, groupIn, type GroupingOptions } from './grouping.ts'
 import type { PreparedSequence, StepContext, StepResult } from './result.ts'
 import { readSelector } from './selectors.ts'
@@ -91,26 +91,31 @@ function assigned(context: StepContext, syntax: Syntax): Reference | null {
   const names = syntax.texts('assign_source') ?? []
   const values = context.item.entry.valueConcepts
   const sources = names.filter(name => values.includes(name)).map(name => referenceOf(context, name))
-  const destination = syntax.text('assign_destination')
+  const [source = null] = sources
   switch (syntax.text('marker')) {
-    case '.': {
-      if (sources.length === 0 && !isList(syntax.value('assign_source'))) return null
-      const held = destination !== null && values.includes(destination) ? referenceOf(context, destination) : null
-      return specification(sources, held)
-    }
+    case '.':
+      return specified(context, syntax, sources)
     case '%':
       return abstraction(syntax.value('face_value'), axisNames(syntax.value('axis_names')))
     case '+': {
+      const destination = syntax.text('assign_destination')
       if (sources.length === 0 || destination === null) return null
-      return continuation(sources[0] ?? null, referenceOf(context, destination), syntax.texts('by_axes'))
+      return continuation(source, referenceOf(context, destination), syntax.texts('by_axes'))
     }
     case '-':
-      return derelation(sources[0] ?? null, readSelector(syntax.value('selector')))
+      return derelation(source, readSelector(syntax.value('selector')))
     case '=':
-      return context.program.strict ? null : (sources[0] ?? null)
+      return context.program.strict ? null : identity(source)
     default:
       return null
   }
+}
+
+function specified(context: StepContext, syntax: Syntax, sources: readonly (Reference | null)[]): Reference | null {
+  if (sources.length === 0 && !isList(syntax.value('assign_source'))) return null
+  const destination = syntax.text('assign_destination')
+  const isValue = destination !== null && context.item.entry.valueConcepts.includes(destination)
+  return specification(sources, isValue ? referenceOf(context, destination) : null)
 }
 
 function referenceOf(context: StepContext, name: string): Reference | null {

@@ -15,7 +15,10 @@ export interface ValueOrder {
 }
 
 /** The written order; without one, `unordered` says whether the values count as they stand or not at all. */
-export function readValueOrder(entry: InferenceEntry, { unordered = 'none' as 'none' | 'as_listed' } = {}): ValueOrder {
+export function readValueOrder(
+  entry: InferenceEntry,
+  { unordered = 'none' }: { readonly unordered?: 'none' | 'as_listed' } = {},
+): ValueOrder {
   const order = entry.workingInterpretation.get('value_order')
   const selectors = entry.workingInterpretation.get('value_selectors')
   if (!(order instanceof PyDict)) {
