@@ -4,6 +4,7 @@ import { access, mkdtemp, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '@slipway/protocol/errors'
+import { settings } from '@slipway/protocol/settings'
 import { z } from 'zod'
 import { isPortFree } from './server-program.ts'
 import type { Session } from './session.ts'
@@ -56,11 +57,15 @@ async function dataFinding(folder: string): Promise<Finding> {
 
 async function portFinding({ resolved }: ReadSettings, answers: boolean): Promise<Finding> {
   const value = (name: string): unknown => resolved.find(setting => setting.name === name)?.value
-  const [port, host] = [Number(value('port') ?? 8000), String(value('host') ?? '127.0.0.1')]
-  if (await isPortFree(port, host)) return ok('port', `${port} is free`)
+  const [port, address] = [Number(value('port') ?? 8000), host(value('host'))]
+  if (await isPortFree(port, address)) return ok('port', `${port} is free`)
   return answers
     ? ok('port', `${port} is in use by the server below`)
     : note('port', `${port} is taken; start with another: slipway up --port <port>`)
+}
+
+function host(value: unknown): string {
+  return typeof value === 'string' ? value : settings.host.fallback
 }
 
 const run = promisify(execFile)

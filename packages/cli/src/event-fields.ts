@@ -1,9 +1,9 @@
 import type { RunEvent } from '@slipway/protocol/events'
 
 export interface EventFields {
-  text(name: string): string | undefined
-  number(name: string): number | undefined
-  record(name: string): Readonly<Record<string, unknown>> | undefined
+  readonly text: (name: string) => string | undefined
+  readonly number: (name: string) => number | undefined
+  readonly record: (name: string) => Readonly<Record<string, unknown>> | undefined
 }
 
 /** Reads an event's own fields by name; what is absent or of another type is undefined. */

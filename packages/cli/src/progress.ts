@@ -74,10 +74,6 @@ export function applyEvent(before: ProgressView, event: RunEvent): ProgressView 
       return { ...view, total: number('total_count') ?? view.total, cycle: number('cycle_count') ?? view.cycle }
     case 'llm:call_completed':
       return { ...view, modelCalls: view.modelCalls + 1, tokens: view.tokens + tokensOf(event) }
-    case 'user_input:request':
-      return { ...view, waitsForAnswer: true }
-    case 'user_input:completed':
-      return { ...view, waitsForAnswer: false }
     default:
       return applyStepEvent(view, event)
   }
@@ -97,6 +93,10 @@ function applyStepEvent(view: ProgressView, event: RunEvent): ProgressView {
       return withStep(view, event, 'failed')
     case 'inference:pending':
       return withStep(view, event, 'pending')
+    case 'user_input:request':
+      return { ...view, waitsForAnswer: true }
+    case 'user_input:completed':
+      return { ...view, waitsForAnswer: false }
     default:
       return view
   }

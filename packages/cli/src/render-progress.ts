@@ -88,12 +88,6 @@ function stepLine(step: StepView, { width, now, paint }: RenderOptions): string 
 
 /** One line for an event where the display cannot be redrawn; null for events that would only be noise. */
 export function progressLine(event: RunEvent, view: ProgressView): string | null {
-  const { text } = fields(event)
-  const step = view.steps.get(text('flow_index') ?? '')
-  const counts = countSteps(view)
-  const at = `[${counts.completed + counts.skipped + counts.failed}/${Math.max(view.total, view.steps.size)}]`
-  const where = oneLine(`${text('flow_index') ?? ''} ${step?.name ?? text('concept_name') ?? ''}`)
-  const took = step?.durationMs == null ? '' : ` (${duration(step.durationMs)})`
   switch (event.event) {
     case 'run:queued':
       return `${view.runId} waits${view.queuePosition === null ? '' : `, place ${view.queuePosition} in the queue`}`
@@ -101,29 +95,36 @@ export function progressLine(event: RunEvent, view: ProgressView): string | null
       return `${view.runId} started: ${oneLine(view.planId)}, ${view.total} steps`
     case 'run:recovered':
       return `${view.runId} goes on after a restart of the server`
-    case 'inference:started':
-      return `${at} running   ${where}`
-    case 'inference:completed':
-      return `${at} done      ${where}${took}`
-    case 'inference:skipped':
-      return `${at} skipped   ${where}`
-    case 'inference:failed':
-      return `${at} failed    ${where}${took}${because(errorText(event))}`
-    case 'inference:error':
-      return `${at} warning   ${where}${because(errorText(event))}`
-    case 'user_input:request':
-      return `${at} waits for an answer: ${oneLine(text('prompt') ?? '')}`
     case 'run:completed':
       return `${view.runId} completed${elapsed(view)}`
     case 'run:failed':
       return `${view.runId} failed${elapsed(view)}`
     default:
-      return null
+      return stepLineOf(event, view)
   }
 }
 
-function because(error: string | undefined): string {
-  return error === undefined ? '' : `: ${oneLine(error)}`
+const stepWords: Readonly<Partial<Record<RunEvent['event'], string>>> = {
+  'inference:started': 'running',
+  'inference:completed': 'done',
+  'inference:skipped': 'skipped',
+  'inference:failed': 'failed',
+  'inference:error': 'warning',
+  'user_input:request': 'waits for an answer',
+}
+
+function stepLineOf(event: RunEvent, view: ProgressView): string | null {
+  const word = stepWords[event.event]
+  if (word === undefined) return null
+  const { text } = fields(event)
+  const flowIndex = text('flow_index') ?? ''
+  const step = view.steps.get(flowIndex)
+  const counts = countSteps(view)
+  const settled = counts.completed + counts.skipped + counts.failed
+  const took = step?.durationMs == null || event.event === 'inference:error' ? '' : ` (${duration(step.durationMs)})`
+  const more = errorText(event) ?? text('prompt')
+  const where = oneLine(`${flowIndex} ${step?.name ?? text('concept_name') ?? ''}`)
+  return `[${settled}/${Math.max(view.total, view.steps.size)}] ${word.padEnd(9)} ${where}${took}${more === undefined ? '' : `: ${oneLine(more)}`}`
 }
 
 function elapsed(view: ProgressView): string {

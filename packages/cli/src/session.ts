@@ -14,7 +14,7 @@ export interface Session {
   readonly json: boolean
   /** Aborted by Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal
-  printJson(value: unknown): void
+  readonly printJson: (value: unknown) => void
   /** Other options of the whole program, for commands that start a child with them. */
   readonly globals: Globals
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { resolveSettings, type ResolvedSetting, type SettingsProblem } from '@slipway/protocol/settings'
+import { resolveSettings, settings, type ResolvedSetting, type SettingsProblem } from '@slipway/protocol/settings'
 import { AppError } from '@slipway/protocol/errors'
 import { parse } from 'yaml'
 import type { Environment } from './environment.ts'
@@ -17,7 +17,7 @@ export interface ReadSettings {
 export async function readSettings(environment: Environment, data?: string): Promise<ReadSettings> {
   const variable = (name: string): string | undefined =>
     name === 'SLIPWAY_DATA_DIR' && data !== undefined ? data : environment.variable(name)
-  const dataDir = String(resolveSettings(variable).resolved.find(({ name }) => name === 'dataDir')?.value ?? './data')
+  const dataDir = variable('SLIPWAY_DATA_DIR') ?? variable('NORMCODE_DATA_DIR') ?? settings.dataDir.fallback
   const path = join(dataDir, 'config', 'server.yaml')
   const content = await readYaml(path)
   return { ...resolveSettings(variable, content ?? {}), file: content === undefined ? null : path, dataDir }

@@ -10,16 +10,16 @@ export interface Terminal {
   /** Whether somebody can be asked: standard input and output are terminals. */
   readonly interactive: boolean
   readonly paint: Paint
-  columns(): number
-  rows(): number
+  readonly columns: () => number
+  readonly rows: () => number
   /** A line of data on standard output. */
-  print(text: string): void
+  readonly print: (text: string) => void
   /** A line about what happens, on standard error; nothing with `--quiet`. */
-  note(text: string): void
+  readonly note: (text: string) => void
   /** A line on standard error that `--quiet` does not hide. */
-  complain(text: string): void
+  readonly complain: (text: string) => void
   /** Raw text on standard output, for redrawing. */
-  write(text: string): void
+  readonly write: (text: string) => void
 }
 
 export interface TerminalOptions {

@@ -2,7 +2,6 @@ import { stripVTControlCharacters } from 'node:util'
 
 /** Text from a server or a plan without anything that would steer the terminal. Line breaks and tabs stay. */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are the characters that are to go
   return stripVTControlCharacters(text.replaceAll('\r\n', '\n')).replace(
     /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g,
     '',

@@ -60,45 +60,58 @@ interface Followed extends FollowOptions {
 
 const ceilingMs = 10_000
 
+/** Where a reader is, kept from one connection to the next. */
+interface Position {
+  after: number | undefined
+  /** Failed attempts since the server was last heard. */
+  attempt: number
+}
+
 async function* follow(client: Client, options: Followed): AsyncGenerator<RunEvent> {
   const signal = options.signal ?? new AbortController().signal
-  let after = options.after
-  let attempt = 0
+  const position: Position = { after: options.after, attempt: 0 }
   for (;;) {
     signal.throwIfAborted()
-    const frames = openSocket(client, { path: options.path, after, signal })
-    let closing: ClosingReason | undefined
-    let end: SocketEnd
-    try {
-      for (;;) {
-        const next = await frames.next()
-        if (next.done) {
-          end = next.value
-          break
-        }
-        const frame = readFrame(next.value)
-        if (frame.type === 'unreadable') continue
-        attempt = 0
-        if (frame.type === 'closing') closing = frame.reason
-        else if (frame.type === 'connected') {
-          after ??= frame.after
-          options.onConnection?.({ type: 'connected', after })
-        } else {
-          const number = options.numberOf(frame.event)
-          if (number <= (after ?? 0)) continue
-          yield frame.event
-          after = number
-          if (options.isLast(frame.event)) return
-        }
-      }
-    } finally {
-      await frames.return({ opened: true, reason: 'left' })
-    }
+    const { opened, closing, reason } = yield* oneConnection(client, options, { position, signal })
     signal.throwIfAborted()
     if (closing === 'finished') return
-    attempt += 1
-    if (!end.opened || closing !== undefined) await refuseWhatStays(options, { signal, closing })
-    await backOff(options, { attempt, signal, reason: closing ?? end.reason, url: client.url })
+    position.attempt += 1
+    if (!opened || closing !== undefined) await refuseWhatStays(options, { signal, closing })
+    await backOff(options, { attempt: position.attempt, signal, reason: closing ?? reason, url: client.url })
+  }
+}
+
+interface ConnectionEnd extends SocketEnd {
+  readonly closing: ClosingReason | undefined
+}
+
+/** The events of one connection. Ends as `finished` behind the last event, whatever the server says after it. */
+async function* oneConnection(
+  client: Client,
+  options: Followed,
+  { position, signal }: { readonly position: Position; readonly signal: AbortSignal },
+): AsyncGenerator<RunEvent, ConnectionEnd> {
+  const frames = openSocket(client, { path: options.path, after: position.after, signal })
+  let closing: ClosingReason | undefined
+  try {
+    for (let next = await frames.next(); ; next = await frames.next()) {
+      if (next.done) return { ...next.value, closing }
+      const frame = readFrame(next.value)
+      if (frame.type === 'unreadable') continue
+      position.attempt = 0
+      if (frame.type === 'closing') closing = frame.reason
+      else if (frame.type === 'connected') {
+        position.after ??= frame.after
+        options.onConnection?.({ type: 'connected', after: position.after })
+      } else if (options.numberOf(frame.event) > (position.after ?? 0)) {
+        // Counted before it is handed on: whoever reads on has taken it.
+        position.after = options.numberOf(frame.event)
+        yield frame.event
+        if (options.isLast(frame.event)) return { opened: true, reason: 'finished', closing: 'finished' }
+      }
+    }
+  } finally {
+    await frames.return({ opened: true, reason: 'left' })
   }
 }
 

@@ -45,9 +45,9 @@ type ItemOf<List> = List extends readonly (infer Item)[] ? Item : never
 
 export interface Transport {
   readonly url: string
-  call<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<ReplyOf<R>>
-  page<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<Page<ItemOf<ReplyOf<R>>>>
-  download<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<Uint8Array>
+  readonly call: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<ReplyOf<R>>
+  readonly page: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<Page<ItemOf<ReplyOf<R>>>>
+  readonly download: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<Uint8Array>
 }
 
 const defaultTimeoutMs = 30_000

@@ -1,4 +1,5 @@
 import { settings, type ResolvedSetting } from '@slipway/protocol/settings'
+import { writeJson } from '@slipway/sdk/json'
 import type { Command } from 'commander'
 import { codeFor, type Cli } from '../session.ts'
 import { readSettings } from '../settings.ts'
@@ -57,5 +58,5 @@ function shown(setting: ResolvedSetting): string {
   const { value } = setting
   if (value === null || (Array.isArray(value) && value.length === 0)) return '(not set)'
   if (isSecret(setting)) return '********'
-  return Array.isArray(value) ? value.join(', ') : String(value)
+  return Array.isArray(value) ? value.join(', ') : typeof value === 'string' ? value : writeJson(value)
 }
