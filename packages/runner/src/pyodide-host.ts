@@ -125,10 +125,10 @@ function takeAway(): void {
   ]) {
     Reflect.deleteProperty(globalThis, name)
   }
-  // Pyodide still writes to both when its interpreter breaks.
+  // What Pyodide still asks of both.
   const say = (...words: unknown[]): void => void writeSync(2, `${words.join(' ').slice(0, 1000)}\n`)
   Object.assign(console, { log: () => undefined, info: () => undefined, warn: () => undefined, error: say })
-  Object.assign(globalThis, { process: { exitCode: 0 } })
+  Object.assign(globalThis, { process: { exitCode: 0, getuid: () => 1000 } })
 }
 
 /** Files of the run's folder for Emscripten's proxy file system: every operation is a question to the server. */

@@ -108,6 +108,18 @@ async def later():
 result = [asyncio.run(later()), str(pathlib.Path('a') / 'b'), statistics.mean([1, 2]), str(decimal.Decimal('0.1'))]`
     expect(shown(await run.execute(code))).toEqual([3, 'a/b', 1.5, '0.1'])
   })
+
+  test('[SANDBOX-1] scripts can ask for what any program may know, and use temporary files', async () => {
+    const code = `
+import csv, glob, hashlib, io, os, platform, secrets, shutil, tempfile, time, uuid, zipfile
+with tempfile.NamedTemporaryFile('w+') as file:
+    file.write('a')
+shutil.copytree('.', tempfile.mkdtemp() + '/copy')
+time.sleep(0.01)
+known = [os.getuid(), os.getpid() > 0, os.umask(0o22) >= 0, bool(platform.platform()), time.time() > 1e9]
+result = known + [len(uuid.uuid4().hex), len(secrets.token_hex(4)), glob.glob('*.nothing'), os.getlogin is None]`
+    expect(await run.execute(code)).toEqual([1000, true, true, true, true, 32, 8, [], false])
+  })
 }
 
 function fileTests(bed: OpenBed): void {
@@ -252,11 +264,19 @@ while True:
     expect(await run.execute('result = 2')).toBe(2)
   })
 
+  test('[SANDBOX-12] files in the temporary folder are no way around the limit', async () => {
+    await using run = await bed({ limits: { memoryBytes: 128 * MiB, callTimeoutMs: 30_000 } })
+    const code = 'n = 0\nwhile True:\n    n += 1\n    open(f"/tmp/{n}", "wb").write(bytes(16 << 20))'
+    expect(await ended(run.execute(code))).toBe(true)
+    expect(await run.execute('result = 1')).toBe(1)
+  })
+
   test('[SANDBOX-13] a script can start no process, and only so many threads', async () => {
     await using run = await bed()
     const bomb = 'import os\nwhile True: os.fork()'
     expect(shown(await run.execute(bomb))).toMatchObject({ status: 'error' })
     for (const code of [
+      'import os\nif os.system("true") != 0: raise OSError("no shell")',
       'import subprocess\nresult = subprocess.run(["/bin/sh", "-c", "echo hi"], capture_output=True).stdout',
       'import os\nresult = os.posix_spawn("/bin/sh", ["sh"], {})',
       'import multiprocessing\nmultiprocessing.Process(target=print).start()',
@@ -293,6 +313,8 @@ while True:
     const made = 'import os\nos.symlink("/etc/passwd", "mine")'
     expect(shown(await run.execute(made))).toMatchObject({ status: 'error' })
     expect(existsSync(join(run.folder, 'mine'))).toBe(false)
+    expect(shown(await run.execute('import os\nos.mkfifo("pipe")'))).toMatchObject({ status: 'error' })
+    expect(existsSync(join(run.folder, 'pipe'))).toBe(false)
     await symlink('/etc/passwd', join(run.folder, 'found'))
     await symlink('/etc', join(run.folder, 'folder'))
     for (const path of ['found', 'folder/passwd']) {
@@ -344,6 +366,21 @@ while True:
     ]) {
       expect(await ended(run.execute(code)), code).toBe(true)
       expect(await run.execute('result = 1'), code).toBe(1)
+    }
+  })
+
+  test('[SANDBOX-31] a script that speaks for its interpreter harms its own call only', async () => {
+    await using run = await bed({ limits: { callTimeoutMs: 4_000, outputBytes: 1000 } })
+    const say = (text: string): string => `
+import os
+for descriptor in range(3, 12):
+    try: os.write(descriptor, ${text})
+    except OSError: pass
+result = 1`
+    for (const text of ['b"garbage\\n"', 'b\'{"id":999,"type":"value","value":5}\\n\'', 'b"x" * 100_000']) {
+      const end = await run.execute(say(text)).catch((error: unknown) => error)
+      expect(end === 1 || (end instanceof AppError && end.code.startsWith('sandbox.')), String(end)).toBe(true)
+      expect(await run.execute('result = 2')).toBe(2)
     }
   })
 }
