@@ -1,40 +1,23 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { builtInParadigmNames } from '@slipway/engine/paradigm/built-in/paradigms'
 import { checkPlan } from '@slipway/engine/plan/check'
 import { compileToFiles } from '@slipway/engine/plan/compile'
 import { loadPlan } from '@slipway/engine/plan/manifest'
-import { builtInParadigms } from '@slipway/engine/paradigm/built-in/paradigms'
 import { describe, expect, test } from 'vitest'
+import { exampleNames, examplePackage, readExample } from './testbed.ts'
 
-const plans = join(import.meta.dirname, 'plans')
-const names = readdirSync(plans, { withFileTypes: true })
-  .filter(entry => entry.isDirectory())
-  .map(entry => entry.name)
-
-function packageOf(name: string): Map<string, Uint8Array> {
-  const folder = join(plans, name)
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
-  return new Map(
-    files.map(entry => {
-      const path = join(entry.parentPath, entry.name)
-      return [path.slice(folder.length + 1).replaceAll('\\', '/'), readFileSync(path)]
-    }),
-  )
-}
-
-describe.each(names)('%s', name => {
-  test('[EXAMPLE-1] its repositories are what the compiler makes of its source', () => {
-    const compiled = compileToFiles(readFileSync(join(plans, name, `${name}.pf.ncd`), 'utf8'))
+describe.each(await exampleNames())('%s', name => {
+  test('[EXAMPLE-1] its repositories are what the compiler makes of its source', async () => {
+    const compiled = compileToFiles(await readExample(name, `${name}.pf.ncd`))
     expect(compiled.problems).toEqual([])
     for (const file of ['concept_repo.json', 'inference_repo.json']) {
-      expect(readFileSync(join(plans, name, file), 'utf8')).toBe(compiled.files.get(file))
+      expect(await readExample(name, file)).toBe(compiled.files.get(file))
     }
   })
 
-  test('[EXAMPLE-2] it is checked without a problem', () => {
-    const loaded = loadPlan(packageOf(name))
+  test('[EXAMPLE-2] it is checked without a problem', async () => {
+    const loaded = loadPlan(await examplePackage(name))
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
-    const builtIn = new Set(builtInParadigms.keys())
-    expect([...loaded.problems, ...checkPlan(loaded.plan, { builtInParadigms: builtIn })]).toEqual([])
+    const builtInParadigms = new Set(builtInParadigmNames)
+    expect([...loaded.problems, ...checkPlan(loaded.plan, { builtInParadigms })]).toEqual([])
   })
 })
