@@ -17,7 +17,10 @@ export interface PlanAgent {
 
 export type MatchType = 'flow_index' | 'concept_name' | 'sequence_type'
 
-/** A rule that gives steps to an agent. `matches` looks at the start of the text, like Python's `re.match`. */
+/**
+ * A rule that gives steps to an agent. `matches` looks at the start of a text of at most 500 characters,
+ * like Python's `re.match`.
+ */
 export interface PlanMapping {
   readonly matchType: MatchType
   readonly pattern: string
@@ -40,8 +43,15 @@ export interface StepIdentity {
   readonly sequence: string
 }
 
-/** Patterns come from strangers: they run in linear time, and their number and length have limits besides. */
-const limits = { agents: 100, mappings: 500, patternLength: 500, subjectLength: 2000 } as const
+/** Patterns come from strangers: they run in time linear in text and program, and both have limits besides. */
+const limits = {
+  agents: 100,
+  mappings: 100,
+  patternLength: 500,
+  programSize: 1000,
+  subjectLength: 500,
+  refusals: 5,
+} as const
 
 const Id = z.string().min(1).max(200)
 const Enabled = z.boolean().default(true)
@@ -80,7 +90,7 @@ const AgentFile = z.looseObject({
     )
     .max(limits.mappings)
     .default([]),
-  llm_providers: z.unknown(),
+  llm_providers: z.unknown().optional(),
 })
 type AgentFile = z.infer<typeof AgentFile>
 
@@ -105,11 +115,16 @@ export function agentsOfPlan(json: unknown): PlanAgents {
   }
   if (file.default_agent != null && ids.size > 0) known(file.default_agent, 'default_agent')
   if (ids.size < file.agents.length) problems.push({ path: 'agents', message: 'two agents have the same id' })
+  let refused = 0
   const mappings = file.mappings.flatMap((mapping, at) => {
     known(mapping.agent_id, `mappings.${at}.agent_id`)
+    // Compiling a pattern only to refuse it costs up to a tenth of a second: a few are enough to make the point.
+    if (refused >= limits.refusals) return []
     const compiled = compile(mapping.pattern)
-    if ('message' in compiled) problems.push({ path: `mappings.${at}.pattern`, message: compiled.message })
-    return 'message' in compiled ? [] : [mappingOf(mapping, compiled)]
+    if (compiled instanceof RE2JS) return [mappingOf(mapping, compiled)]
+    refused += 1
+    problems.push({ path: `mappings.${at}.pattern`, message: compiled.message })
+    return []
   })
   if (problems.length > 0) throw invalid(problems)
   return {
@@ -183,13 +198,15 @@ function mappingOf(mapping: AgentFile['mappings'][number], pattern: RE2JS): Plan
     pattern: mapping.pattern,
     agentId: mapping.agent_id,
     priority: mapping.priority,
-    matches: text => pattern.matcher(text.slice(0, limits.subjectLength)).lookingAt(),
+    matches: text => text.length <= limits.subjectLength && pattern.matcher(text).lookingAt(),
   }
 }
 
 function compile(pattern: string): RE2JS | { readonly message: string } {
   try {
-    return RE2JS.compile(pattern)
+    const compiled = RE2JS.compile(pattern)
+    if (compiled.programSize() <= limits.programSize) return compiled
+    return { message: 'the pattern repeats too much; use smaller counts' }
   } catch {
     return {
       message:

@@ -43,7 +43,9 @@ export async function route(
   // Unreferenced: after an abort a waiting back-off has nobody left to wait for it.
   const repeat = retry(handleWhen(repeatable(settings)), {
     maxAttempts: agent.maxRetries,
-    backoff: new DelegateBackoff<IRetryBackoffContext<unknown>>(context => delayBefore(context, settings)),
+    backoff: new DelegateBackoff<IRetryBackoffContext<unknown>>(context =>
+      delayBefore(context.attempt, { asked: askedBy(context), settings }),
+    ),
   }).dangerouslyUnref()
   const work = repeat.execute(() => {
     call.signal.throwIfAborted()
@@ -65,15 +67,22 @@ function repeatable(settings: RetrySettings): (error: unknown) => boolean {
     (error.retryAfterMs ?? 0) <= settings.longestRetryAfterMs
 }
 
-function delayBefore(context: IRetryBackoffContext<unknown>, settings: RetrySettings): number {
-  const [jittered] = halfJitterGenerator(context.attempt - 1, {
+function askedBy(context: IRetryBackoffContext<unknown>): number | null {
+  const { result } = context
+  return 'error' in result && result.error instanceof ProviderFailure ? result.error.retryAfterMs : null
+}
+
+/** Wait in milliseconds before repeat number `repeat` (from 1): jittered, and never shorter than the provider asked. */
+export function delayBefore(
+  repeat: number,
+  { asked, settings }: { readonly asked: number | null; readonly settings: RetrySettings },
+): number {
+  const [jittered] = halfJitterGenerator(repeat - 1, {
     generator: halfJitterGenerator,
     initialDelay: settings.firstDelayMs,
     maxDelay: settings.longestDelayMs,
     exponent: 2,
   })
-  const { result } = context
-  const asked = 'error' in result && result.error instanceof ProviderFailure ? result.error.retryAfterMs : null
   return Math.max(jittered, asked ?? 0)
 }
 

@@ -18,7 +18,10 @@ const softEnds = new Set(['.', '!', '?'])
 /** The sentences of a text: lines without their list marks, cut at full stops of Latin and Chinese writing. */
 export function sentencesOf(text: string): string[] {
   return text.split('\n').flatMap(line => {
-    const bare = line.replace(/^[\s>#*•·-]+/, '').trim()
+    const bare = line
+      .replace(/^[\s>#*•·-]+/, '')
+      .replaceAll('**', '')
+      .trim()
     if (bare === '') return []
     return /^[{[]/.test(bare) ? fieldsOf(bare) : cut(bare)
   })
@@ -55,7 +58,7 @@ function fieldsOf(line: string): string[] {
     .split(/[,{}[\]]/)
     .map(field => field.replaceAll(/["']/g, '').trim())
     .filter(field => /[\p{L}\p{N}]/u.test(field))
-    .map(shorten)
+    .map(field => shorten(field))
 }
 
 export function shorten(text: string, length = longestSentence): string {
