@@ -26,12 +26,12 @@ export function* elementStep(
 
 /** The results of the work on each cell, in order; skip where there is nothing to work on or the work throws. */
 export function eachCell<T>(
-  { shape, cells }: Cells<T>,
+  { axes, shape, cells }: Cells<T>,
   work: (cell: T) => Step<Value>,
   options: CellWork,
 ): Step<Value[]> {
   return all(
-    cells.map((cell, place) => (cell === null ? skipped() : guarded(work(cell), { ...options, shape, place }))),
+    cells.map((cell, place) => (cell === null ? skipped() : guarded(work(cell), { ...options, axes, shape, place }))),
   )
 }
 
@@ -41,24 +41,26 @@ function* skipped(): Step<Value> {
 
 function* guarded(
   work: Step<Value>,
-  { context, what, shape, place }: CellWork & { readonly shape: readonly number[]; readonly place: number },
+  { context, what, axes, shape, place }: CellWork & Pick<Cells<unknown>, 'axes' | 'shape'> & { readonly place: number },
 ): Step<Value> {
   try {
     return yield* work
   } catch (cause) {
-    report(context, `${what}${indexText(shape, place)}`, cause)
+    report(context, `${what}${indexText({ axes, shape }, place)}`, cause)
     return SKIP
   }
 }
 
-function indexText(shape: readonly number[], place: number): string {
+/** `[1][0]`: the place of a cell along the axes that the result will have. */
+function indexText({ axes, shape }: Pick<Cells<unknown>, 'axes' | 'shape'>, place: number): string {
   const index: number[] = []
   let rest = place
   for (const size of shape.toReversed()) {
     index.unshift(size === 0 ? 0 : rest % size)
     rest = size === 0 ? 0 : Math.floor(rest / size)
   }
-  return index.map(position => `[${position}]`).join('')
+  const shown = axes.length > 1 ? index.filter((_, axis) => axes[axis] !== NONE_AXIS) : index
+  return shown.map(position => `[${position}]`).join('')
 }
 
 /** The functions at position 0 of the first axis, which are the only ones that a step calls. */
