@@ -30,7 +30,7 @@ export default tseslint.config(
   { ignores: ['**/node_modules', '**/dist', 'data', '**/page/*.js', 'bench/node_modules'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
-    files: ['packages/**/*.ts', 'tests/**/*.ts', 'bench/*.ts'],
+    files: ['packages/**/*.ts', 'tests/**/*.ts', 'examples/**/*.ts', 'bench/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -65,7 +65,7 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': 'off' },
   },
   {
-    files: ['**/*.{test,contract}.ts', 'tests/**/*.ts', 'bench/*.ts'],
+    files: ['**/*.{test,contract}.ts', 'tests/**/*.ts', 'examples/**/*.ts', 'bench/*.ts'],
     rules: {
       'max-lines-per-function': 'off',
       'no-console': 'off',

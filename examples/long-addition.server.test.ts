@@ -46,6 +46,6 @@ test.each(['12a', '-3', '1.5', '', '٣'])('[EXAMPLE-6] %j is answered with an er
   const { answer } = await bed.run('long-addition', { 'first number': input, 'second number': '5' })
   expect(answer).toMatchObject({
     status: 'error',
-    message: expect.stringContaining(`'${input}' is not a whole number`),
+    message: expect.stringContaining(`'${input}' is not a whole number`) as string,
   })
 })

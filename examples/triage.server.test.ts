@@ -23,14 +23,14 @@ test.each([
   expect(run.status).toBe('completed')
   expect(questions).toEqual([])
   expect(run.node_statuses).toMatchObject({ '1.4.2': 'skipped', '1.4.3': 'completed' })
-  expect(answer).toMatchObject({ category, urgent: false, instruction: expect.stringMatching(instruction) })
+  expect(answer).toMatchObject({ category, urgent: false, instruction: expect.stringMatching(instruction) as string })
 })
 
 test('[EXAMPLE-13] an urgent message waits for a person, whose answer becomes the instruction', async () => {
   const decision = 'Promise a call back within 15 minutes.'
   const { run, answer, questions, trace } = await bed.run('triage', { message: urgent }, { onQuestion: () => decision })
   expect(run.status).toBe('completed')
-  expect(questions).toMatchObject([{ type: 'simple_text', prompt: expect.stringContaining(urgent) }])
+  expect(questions).toMatchObject([{ type: 'simple_text', prompt: expect.stringContaining(urgent) as string }])
   expect(run.node_statuses).toMatchObject({ '1.4.2': 'completed', '1.4.3': 'skipped' })
   expect(answer).toMatchObject({ category: 'access', urgent: true, instruction: decision, log: 'access,urgent' })
   const reply = trace.find(call => call.flow_index === '1.5' && call.type === 'model.generate')

@@ -7,7 +7,7 @@ const title = /\b(?:test|it|describe)(?:\.\w+)*(?:\([^'"`]*\))?\(\s*['"`]([^'"`]
 
 const ignore = { exclude: name => name === 'node_modules' || name === 'dist' }
 const rules = new Map()
-for (const file of globSync('{packages,tests}/**/SPEC.md', ignore)) {
+for (const file of globSync('{packages,tests,examples}/**/SPEC.md', ignore)) {
   for (const [, id] of readFileSync(file, 'utf8').matchAll(ruleLine)) {
     if (rules.has(id)) fail(`${file}: ${id} is already a rule of ${rules.get(id)}`)
     rules.set(id, file)
