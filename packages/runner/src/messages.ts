@@ -2,24 +2,8 @@
  * What the server and an interpreter say to each other: one JSON text per line.
  *
  * Both ends check: the interpreter runs code of strangers, so a reply is no more than a claim of the sandbox.
+ * Calls and their replies carry values of plans, so `wire.ts` of the server and `slipway_runner.py` write them as text.
  */
-export type Request =
-  | {
-      readonly id: number
-      readonly type: 'call'
-      readonly path: string
-      readonly code: string
-      readonly function: string
-      readonly args: unknown
-      readonly withBody: boolean
-    }
-  | {
-      readonly id: number
-      readonly type: 'execute'
-      readonly path: string
-      readonly code: string
-      readonly globals: unknown
-    }
 
 /** Asked by an interpreter that has no files of its own; paths are relative to the run's folder, data is base64. */
 export interface FileRequest {

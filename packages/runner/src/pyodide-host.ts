@@ -66,6 +66,7 @@ import sys, types
 slipway_runner = types.ModuleType('slipway_runner')
 sys.modules['slipway_runner'] = slipway_runner
 exec(compile(${source}, '/slipway_runner.py', 'exec'), slipway_runner.__dict__)
+slipway_runner.use_plain_event_loop()
 # What most scripts import, so that it is there when they start.
 import collections, datetime, functools, itertools, math, pathlib, re, statistics
 `)
@@ -93,7 +94,7 @@ function serve(loaded: Python): void {
 function prepare(loaded: Python): (line: string) => string {
   // `None` in sys.modules makes an import fail; without the finders nothing else leads to JavaScript by name.
   loaded.runPython(`
-import os, random, sys
+import asyncio.events, os, random, sys
 random.seed()
 os.environ.clear()
 sys.meta_path[:] = [finder for finder in sys.meta_path if 'pyodide' not in type(finder).__module__]
@@ -101,7 +102,7 @@ for name in ['js', 'pyodide_js', '_pyodide_core', 'pyodide', '_pyodide', *sys.mo
     if name.partition('.')[0] in ('js', 'pyodide_js', '_pyodide_core', 'pyodide', '_pyodide'):
         sys.modules[name] = None
 sys.path[:] = [path for path in sys.path if path]
-slipway_runner.use_plain_event_loop()
+asyncio.events._set_running_loop(None)
 handle = slipway_runner.Runner(${JSON.stringify(settings.folder)}, ${settings.outputBytes}).handle
 `)
   return loaded.globals.get('handle') as (line: string) => string
