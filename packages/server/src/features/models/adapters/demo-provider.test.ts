@@ -93,6 +93,7 @@ test.each([
 test.each([
   ['The invoice is overdue since March and no payment came.', 'billing'],
   ['I forgot my password and the login page rejects me.', 'access'],
+  ['We can not log in any more.', 'access'],
   ['Lovely weather.', 'other'],
 ])('[MODEL-23] chosen from the text: %s', (text, expected) => {
   const prompt = `Classify the message.
@@ -115,6 +116,15 @@ test('[MODEL-23] sentences, key words and figures come from the text', () => {
   expect(found['keywords']).toContain('doors')
   expect(found['pallets_wrong']).toBe(12)
   expect(audit).toContain(found['summary'])
+})
+
+test('[MODEL-23] headings and abbreviations are no sentences', () => {
+  const text = '## Next steps\nMr. Lee confirms the audit of St. Mary, e.g. by phone. Costs rose by 1.5 %.'
+  const found = answer(
+    `List all.\n<text>\n${text}\n</text>\nReturn JSON {"title": "...", "items": ["<up to 5 items>"]}`,
+  )
+  expect(found['items']).toEqual(['Mr. Lee confirms the audit of St. Mary, e.g. by phone.', 'Costs rose by 1.5 %.'])
+  expect(found['title']).toBe('Next steps')
 })
 
 test('[MODEL-23] clauses for true and false decide against each other', () => {

@@ -8,6 +8,7 @@ import {
   keyTerms,
   negatedBefore,
   passagesOf,
+  sentencesOf,
   shorten,
   wordsOf,
   type Passage,
@@ -98,7 +99,7 @@ export class Filler {
   #text(hint: string, key: string): string {
     if (thoughts.test(key)) return this.#why()
     if (scripts.test(key)) return "raise NotImplementedError('the slipway demo model can not write code')"
-    if (titles.test(key)) return shorten(this.#passages[0]?.text ?? '', 100)
+    if (titles.test(key)) return shorten(sentencesOf(this.#material)[0] ?? '', 100)
     const found = bestPassages(this.#passages, this.#about(`${key} ${hint}`), sentenceCount(`${key} ${hint}`))
     this.#remember(found[0])
     return joinSentences(found.map(passage => passage.text))

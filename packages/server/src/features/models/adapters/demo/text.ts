@@ -8,10 +8,11 @@ const stopWords = new Set(
     'these those there here he she they we you i his her their our your my me him them us do does did done have has had ' +
     'will would can could should shall may might must not no nor so than too very just only also into over under out up ' +
     'down about after before between through during each any all both more most other some such own same what which who ' +
-    'whom whose when where why how please'
+    'whom whose when now please'
   ).split(' '),
 )
 
+const abbreviations = new Set('mr mrs ms dr prof st no fig vs etc approx dept'.split(' '))
 const sentenceEnds = new Set(['。', '！', '？', '；'])
 const softEnds = new Set(['.', '!', '?'])
 
@@ -43,13 +44,18 @@ function cut(line: string): string[] {
       (softEnds.has(char) && (next === '' || next === ' ')) ||
       at - start >= longestSentence
     ) {
-      // "1." and "e.g." end no sentence.
-      if (char === '.' && at - start < 4) continue
+      if (char === '.' && endsNothing(line.slice(start, at))) continue
       take(at + 1)
     }
   }
   take(line.length)
   return found
+}
+
+/** "1.", "e.g." and "Mr." end no sentence. */
+function endsNothing(before: string): boolean {
+  const word = before.slice(-12).split(/[\s(]/).at(-1) ?? ''
+  return before.trim().length < 4 || abbreviations.has(word.toLowerCase()) || /^(?:\p{L}\.)*\p{L}$/u.test(word)
 }
 
 /** Data written as JSON or as a Python literal reads as one `key: value` sentence a field. */
@@ -134,9 +140,10 @@ export interface Passage {
   readonly position: number
 }
 
-/** The first 3,000 sentences of a text with their weights, in order and without repeats. */
+/** The first 3,000 sentences of a text with their weights, in order, without repeats and, if it has more, headings. */
 export function passagesOf(text: string): Passage[] {
-  const sentences = [...new Set(sentencesOf(text))].slice(0, mostPassages)
+  const body = sentencesOf(text.replaceAll(/^#{1,6} .*$/gm, ''))
+  const sentences = [...new Set(body.length > 0 ? body : sentencesOf(text))].slice(0, mostPassages)
   const words = sentences.map(sentence => wordsOf(sentence))
   const counts = new Map<string, number>()
   for (const word of words.flat()) counts.set(word, (counts.get(word) ?? 0) + 1)
@@ -145,8 +152,17 @@ export function passagesOf(text: string): Passage[] {
     let weight = 0
     for (const word of own) weight += Math.log(1 + (counts.get(word) ?? 0))
     weight /= Math.sqrt(own.size + 4)
-    return { text: sentence, words: own, weight: weight + 0.5 / (1 + position), position }
+    return { text: sentence, words: own.union(compoundsOf(sentence)), weight: weight + 0.5 / (1 + position), position }
   })
+}
+
+/** Short neighbours written as one word, so that "log in" and "set up" are found as "login" and "setup". */
+function compoundsOf(sentence: string): Set<string> {
+  return new Set(
+    [...sentence.matchAll(/\b([a-z]{2,4}) (?=(in|out|up|on|off|down)\b)/gi)].map(([, a = '', b = '']) =>
+      stem((a + b).toLowerCase()),
+    ),
+  )
 }
 
 /** The `count` passages that fit a query and the whole text best, in the order of the text. */
