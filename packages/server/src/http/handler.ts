@@ -34,5 +34,5 @@ export function handle<R extends Route>(
   answer: (request: RequestOf<R>) => Promise<ReplyOf<R> | Reply<ReplyOf<R>>> | ReplyOf<R> | Reply<ReplyOf<R>>,
 ): Handler {
   // The listener hands over exactly what the route's schemas made of the request.
-  return { route, answer: async request => answer(request as unknown as RequestOf<R>) }
+  return { route, answer: async request => answer(request) }
 }

@@ -1,5 +1,5 @@
 interface NewerJson {
-  rawJSON(text: string): unknown
+  rawJSON(this: void, text: string): unknown
 }
 
 /** JSON text; integers of any length are written digit by digit. */

@@ -9,14 +9,14 @@ import { errorAnswer } from './error-edge.ts'
 import { createGuard, type Guard } from './guard.ts'
 import type { Handler } from './handler.ts'
 import { addRoutes } from './routes.ts'
-import { addSockets } from './socket-routes.ts'
+import { openSockets } from './socket-routes.ts'
 import { usualSocketTimes, type SocketRoute, type SocketTimes } from './sockets.ts'
 import { usualStreamTimes, type StreamTimes } from './sse.ts'
 
-export interface ListenerSettings extends Pick<
+export type ListenerSettings = Pick<
   Settings,
   'host' | 'port' | 'apiToken' | 'trustedHosts' | 'corsOrigins' | 'maxBodyBytes' | 'rateLimitPerMinute'
-> {}
+>
 
 export interface ListenerTimes extends StreamTimes, SocketTimes {
   /** A client must have sent its whole head, and its whole request, in these times. */
@@ -55,12 +55,12 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const times = { ...usualTimes, ...options.times }
   const stopping = new AbortController()
   const app = newFastify(settings, times)
+  const shared = { stopping: stopping.signal, times, logger }
+  const addSockets = options.sockets?.length ? await openSockets(app, { ...shared, sockets: options.sockets }) : null
   await addGuard(app, { guard: createGuard(settings), settings, stopping: stopping.signal })
   addEdges(app, logger)
-  addRoutes(app, { handlers: options.handlers, stopping: stopping.signal, times })
-  if (options.sockets?.length) {
-    await addSockets(app, { sockets: options.sockets, stopping: stopping.signal, times, logger })
-  }
+  addRoutes(app, { ...shared, handlers: options.handlers })
+  addSockets?.()
   return {
     async listen() {
       await app.listen({ host: settings.host, port: settings.port })
@@ -70,11 +70,14 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     },
     async stop(graceMs) {
       stopping.abort(new AppError('server.stopping', 'The server is stopping. Try again in a moment.'))
-      const timer = setTimeout(() => app.server.closeAllConnections(), graceMs)
+      const late = setTimeout(() => app.server.closeAllConnections(), graceMs)
+      // A connection whose reply was under way becomes idle only now, and would be kept for the next request.
+      const idle = setInterval(() => app.server.closeIdleConnections(), 20)
       try {
         await app.close()
       } finally {
-        clearTimeout(timer)
+        clearTimeout(late)
+        clearInterval(idle)
       }
     },
   }
@@ -87,7 +90,11 @@ function newFastify(settings: ListenerSettings, times: ListenerTimes): FastifyIn
     requestTimeout: times.requestMs,
     // An idle connection may wait for its next request about as long as proxies keep theirs.
     keepAliveTimeout: 72_000,
-    http: { headersTimeout: times.headMs, connectionsCheckingInterval: times.checkMs },
+    http: {
+      headersTimeout: times.headMs,
+      connectionsCheckingInterval: times.checkMs,
+      shouldUpgradeCallback: request => request.headers.upgrade?.toLowerCase() === 'websocket',
+    },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     requestIdHeader: false,

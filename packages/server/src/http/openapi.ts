@@ -10,8 +10,8 @@ type Json = Readonly<Record<string, unknown>>
 export function openApiDocument(version: string): Json {
   const paths: Record<string, Record<string, Json>> = {}
   for (const [name, declared] of Object.entries(api)) {
-    const operation = operationOf(name, declared as Route)
-    for (const path of [declared.path, ...aliasesOf(declared as Route)]) {
+    const operation = operationOf(name, declared)
+    for (const path of [declared.path, ...aliasesOf(declared)]) {
       const operationId = path === declared.path ? name : `${name}${path.replaceAll(/[^a-zA-Z]/g, '_')}`
       const known = (paths[openPath(path)] ??= {})
       known[declared.method.toLowerCase()] = { ...operation, operationId }

@@ -3,10 +3,12 @@ import { unreachable } from '@slipway/kit/unreachable'
 import { parseJson } from '@slipway/kit/json'
 import { AppError } from '@slipway/protocol/errors'
 import type { Route } from '@slipway/protocol/route'
+import type { Logger } from '#observe/log'
+import { requestCrashed } from '#observe/server-log'
 import type { Handler } from './handler.ts'
 import { jsonText } from './json-text.ts'
 import { Reply } from './reply.ts'
-import { sendEventStream, type StreamTimes } from './sse.ts'
+import { sendEventStream, type StreamOptions, type StreamTimes } from './sse.ts'
 import { validate } from './validate.ts'
 
 export interface RoutesOptions {
@@ -14,6 +16,7 @@ export interface RoutesOptions {
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal
   readonly times: StreamTimes
+  readonly logger: Logger
 }
 
 /** Registers each route of the contract under its path and aliases. */
@@ -92,7 +95,13 @@ async function answer(handler: Handler, { request, reply, options }: Exchange): 
     request: request.raw,
   })
   const shaped = answered instanceof Reply ? (answered as Reply<unknown>) : new Reply({ type: 'json', value: answered })
-  return send(reply, { route, shaped, signal: AbortSignal.any([signal, options.stopping]), times: options.times })
+  const onError = (error: unknown): void =>
+    requestCrashed(options.logger, { requestId: request.id, route: route.path, error })
+  return send(reply, {
+    route,
+    shaped,
+    stream: { left: signal, stopping: options.stopping, times: options.times, onError },
+  })
 }
 
 /** Aborts when the client goes away before the reply is out. */
@@ -107,11 +116,10 @@ function departure(reply: FastifyReply): AbortSignal {
 interface Sending {
   readonly route: Route
   readonly shaped: Reply<unknown>
-  readonly signal: AbortSignal
-  readonly times: StreamTimes
+  readonly stream: StreamOptions
 }
 
-async function send(reply: FastifyReply, { route, shaped, signal, times }: Sending): Promise<unknown> {
+async function send(reply: FastifyReply, { route, shaped, stream }: Sending): Promise<unknown> {
   const { content, extras } = shaped
   reply.code(extras.status ?? route.status ?? 200).headers(extras.headers ?? {})
   switch (content.type) {
@@ -131,7 +139,7 @@ async function send(reply: FastifyReply, { route, shaped, signal, times }: Sendi
         'content-type': 'text/event-stream; charset=utf-8',
         'x-accel-buffering': 'no',
       })
-      return sendEventStream(reply.raw, content.messages, { signal, times })
+      return sendEventStream(reply.raw, content.messages, stream)
     default:
       return unreachable(content)
   }

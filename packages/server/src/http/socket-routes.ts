@@ -1,9 +1,9 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from '#observe/log'
 import { socketCrashed } from '#observe/server-log'
 import { tokenSubprotocol } from './guard.ts'
 import { mostReceived, serveSocket, type SocketRoute, type SocketTimes } from './sockets.ts'
-import { validate } from './validate.ts'
+import { validate, type RawRequest } from './validate.ts'
 
 export interface SocketsOptions {
   readonly sockets: readonly SocketRoute[]
@@ -12,8 +12,11 @@ export interface SocketsOptions {
   readonly logger: Logger
 }
 
-/** Registers the WebSocket endpoints. What is wrong with a request is answered over HTTP, before the upgrade. */
-export async function addSockets(app: FastifyInstance, options: SocketsOptions): Promise<void> {
+/**
+ * Prepares the listener for sockets; the result registers the endpoints. It comes before all other hooks, so that
+ * whatever refuses an upgrade also closes its connection. What is wrong with a request is answered over HTTP.
+ */
+export async function openSockets(app: FastifyInstance, options: SocketsOptions): Promise<() => void> {
   const { default: websocket } = await import('@fastify/websocket')
   const open = new Set<Promise<void>>()
   await app.register(websocket, {
@@ -21,30 +24,39 @@ export async function addSockets(app: FastifyInstance, options: SocketsOptions):
     // The sockets end by themselves once `stopping` aborts; the server waits until they have said so.
     preClose: async () => void (await Promise.all(open)),
   })
-  for (const route of options.sockets) {
-    app.get(
-      route.path,
-      {
-        websocket: true,
-        exposeHeadRoute: false,
-        preValidation: (request, _reply, done) => {
-          validate(route, { params: request.params, query: request.query, body: undefined })
-          done()
-        },
-      },
-      (client, request) => {
-        const parts = validate(route, { params: request.params, query: request.query, body: undefined })
-        const served = serveSocket(client, {
-          stopping: options.stopping,
-          times: options.times,
-          run: ({ socket, signal }) =>
-            route.open(socket, { params: parts.params, query: parts.query, signal, requestId: request.id }),
-          onError: error => socketCrashed(options.logger, { route: route.path, error }),
-        }).finally(() => open.delete(served))
-        open.add(served)
-      },
-    )
+  return () => {
+    for (const route of options.sockets) addSocket(app, route, { ...options, open })
   }
+}
+
+function addSocket(
+  app: FastifyInstance,
+  route: SocketRoute,
+  { open, stopping, times, logger }: SocketsOptions & { readonly open: Set<Promise<void>> },
+): void {
+  const partsOf = (request: FastifyRequest): RawRequest =>
+    validate(route, { params: request.params, query: request.query, body: undefined })
+  app.get(
+    route.path,
+    {
+      websocket: true,
+      exposeHeadRoute: false,
+      preValidation: (request, _reply, done) => {
+        partsOf(request)
+        done()
+      },
+    },
+    (client, request) => {
+      const { params, query } = partsOf(request)
+      const served = serveSocket(client, {
+        stopping,
+        times,
+        run: ({ socket, signal }) => route.open(socket, { params, query, signal, requestId: request.id }),
+        onError: error => socketCrashed(logger, { route: route.path, error }),
+      }).finally(() => open.delete(served))
+      open.add(served)
+    },
+  )
 }
 
 /** A browser closes a socket whose server takes none of the protocols it offered. */

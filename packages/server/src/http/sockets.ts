@@ -38,7 +38,7 @@ export function socketRoute<Params extends z.ZodType, Query extends z.ZodType>(
   declared: SocketRoute<Params, Query>,
 ): SocketRoute {
   // The listener hands over exactly what the two schemas made of the request.
-  return declared as unknown as SocketRoute
+  return declared
 }
 
 export interface SocketTimes {

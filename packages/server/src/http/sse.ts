@@ -12,29 +12,46 @@ export interface StreamTimes {
 
 export const usualStreamTimes: StreamTimes = { keepAliveMs: 15_000, stallMs: 60_000 }
 
-/** Writes messages as they come, at the reader's pace, until they end or the reader leaves. */
+const lastMessage = messageText({ event: 'closing', data: { event: 'closing', reason: 'server_stopping' } })
+
+/** Writes messages as they come, at the reader's pace, until they end, the reader leaves or the server stops. */
 export async function sendEventStream(
   response: ServerResponse,
   messages: AsyncIterable<StreamMessage>,
-  { signal, times }: { readonly signal: AbortSignal; readonly times: StreamTimes },
+  { left, stopping, times, onError }: StreamOptions,
 ): Promise<void> {
+  const signal = AbortSignal.any([left, stopping])
   response.flushHeaders()
   const keepAlive = setInterval(() => {
     if (!response.writableNeedDrain) response.write(': still here\n\n')
   }, times.keepAliveMs)
   try {
     for await (const message of messages) {
-      if (signal.aborted) return
+      signal.throwIfAborted()
       if (!response.write(messageText(message))) await drained(response, { signal, stallMs: times.stallMs })
     }
-    response.end()
+    response.end(stopping.aborted ? lastMessage : '')
   } catch (error) {
+    if (stopping.aborted) response.end(lastMessage)
     // Nothing can be said any more in a reply that has begun; the client comes back with its last number.
-    response.destroy()
-    if (!signal.aborted) throw error
+    else response.destroy()
+    if (!signal.aborted && !isTimeout(error)) onError(error)
   } finally {
     clearInterval(keepAlive)
   }
+}
+
+export interface StreamOptions {
+  /** Aborts when the reader has left. */
+  readonly left: AbortSignal
+  readonly stopping: AbortSignal
+  readonly times: StreamTimes
+  /** A fault of whoever makes the messages. */
+  readonly onError: (error: unknown) => void
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && (error.cause as { readonly name?: string } | undefined)?.name === 'TimeoutError'
 }
 
 async function drained(
@@ -44,7 +61,7 @@ async function drained(
   await once(response, 'drain', { signal: AbortSignal.any([signal, AbortSignal.timeout(stallMs)]) })
 }
 
-export function messageText({ id, event, data }: StreamMessage): string {
+function messageText({ id, event, data }: StreamMessage): string {
   const head = `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}`
   // JSON holds no raw line breaks, so one data line is always enough.
   return `${head}data: ${jsonText(data)}\n\n`

@@ -21,7 +21,7 @@ export function createLogger({ logLevel, destination }: LogSettings): Logger {
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: label => ({ level: label }) },
       redact: { paths: redacted, censor: '[secret]' },
-      serializers: { error: pino.stdSerializers.err },
+      serializers: { error: pino.stdSerializers.err, err: pino.stdSerializers.err },
     },
     // Written at once, so that the last lines of a process that ends are there.
     destination ?? pino.destination({ fd: 2, sync: true }),
