@@ -8,9 +8,9 @@ import type { AgentConfig, ModelsConfig, ProviderName } from './agents.ts'
 import type { ModelProvider } from './provider.ts'
 import type { RetrySettings } from './router.ts'
 
-export { demoOnly, parseAgents, type AgentConfig, type ModelsConfig } from './agents.ts'
+export { demoOnly, parseAgents, type ModelsConfig } from './agents.ts'
 export { agentFor, agentsOfPlan, serverAgentFor, type PlanAgent, type PlanAgents } from './plan-agents.ts'
-export { ProviderFailure, type ModelProvider, type ProviderCall, type ProviderReply } from './provider.ts'
+export type { ModelProvider } from './provider.ts'
 
 export type AgentView = z.infer<typeof AgentViewSchema>
 
