@@ -107,7 +107,7 @@ function pathOf(route: AnyRoute, input: CallInput<AnyRoute>): string {
     .join('/')
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(input.query ?? {}))
-    if (value !== undefined && value !== null) query.set(name, String(value))
+    if (value !== undefined && value !== null) query.set(name, typeof value === 'string' ? value : writeJson(value))
   return query.size === 0 ? path : `${path}?${query.toString()}`
 }
 
