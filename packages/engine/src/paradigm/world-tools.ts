@@ -16,8 +16,14 @@ export const fileSystem = tool('files', {
       return yield* perform({ type: 'file.exists', path: str(asValue(values[0], 'The path')) })
     },
   },
-  save: { parameters: ['content', 'location|path|filepath'], step: ({ values }) => saveFile(values[0], values[1]) },
-  write: { parameters: ['path|location|filepath', 'content'], step: ({ values }) => saveFile(values[1], values[0]) },
+  save: {
+    parameters: ['content', 'location|path|filepath'],
+    step: ({ values, context }) => saveFile(values[0], values[1], context),
+  },
+  write: {
+    parameters: ['path|location|filepath', 'content'],
+    step: ({ values, context }) => saveFile(values[1], values[0], context),
+  },
   save_from_dict: {
     parameters: ['content_dict', 'directory'],
     step: ({ values }) => saveFromDict(values[0], values[1]),
@@ -32,7 +38,11 @@ export function* readFile(location: Operand | undefined, context: ToolContext): 
   return PyDict.from({ status: 'success', content: asValue(read.value, 'The file') })
 }
 
-export function* saveFile(content: Operand | undefined, location: Operand | undefined): Step<Operand> {
+export function* saveFile(
+  content: Operand | undefined,
+  location: Operand | undefined,
+  context: ToolContext,
+): Step<Operand> {
   const value = asValue(content, 'The content')
   const path = asValue(location, 'The location')
   if (value === null) return failure('Content is None; nothing was saved.')
@@ -41,6 +51,7 @@ export function* saveFile(content: Operand | undefined, location: Operand | unde
   if (text === null) return failure('Content must be a string, a list or a dictionary.')
   const written = yield* attempt({ type: 'file.write', path: str(path), content: text })
   if ('message' in written) return failure(written.message)
+  context.origins.set(text, str(path))
   return PyDict.from({ status: 'success', location: asValue(written.value, 'The location') })
 }
 

@@ -1,3 +1,4 @@
+import { isBelow } from '#plan/flow-index'
 import { isDecided } from '#sequence/timing'
 import type { Lane } from '#sequence/result'
 import type { Item } from './program.ts'
@@ -33,7 +34,7 @@ export class ParallelScheduler implements Scheduler {
   pump(): 'finished' | EndReason | null {
     const steps = this.#steps
     const { state } = steps
-    while (!this.#exhausted && this.#startRound());
+    while (!this.#exhausted && (this.#startRound() || this.#startEarly()));
     if (steps.active.size > 0) return null
     if (state.unfinished === 0) {
       this.#endCycle(true)
@@ -49,12 +50,26 @@ export class ParallelScheduler implements Scheduler {
     let started = false
     for (const item of state.program.items) {
       if (!isReady(state, item) || !this.#mayStart(item)) continue
-      if (!this.#countCycle(item)) return false
-      this.#ranInCycle.add(item.slot)
-      this.#steps.start(item, state.tracker.cycleCount)
+      if (!this.#start(item)) return false
       started = true
     }
     return started
+  }
+
+  // A loop may wait for what only its own body gives. When nothing else is left, the first step of such a body goes on,
+  // as it does in the sequential order; the loop resets it when it starts.
+  #startEarly(): boolean {
+    const { state, active } = this.#steps
+    if (active.size > 0 || state.unfinished === 0) return false
+    const item = state.program.items.find(candidate => isReady(state, candidate) && isDecided(state, candidate))
+    return item !== undefined && this.#start(item)
+  }
+
+  #start(item: Item): boolean {
+    if (!this.#countCycle(item)) return false
+    this.#ranInCycle.add(item.slot)
+    this.#steps.start(item, this.#steps.state.tracker.cycleCount)
+    return true
   }
 
   #mayStart(item: Item): boolean {
@@ -63,6 +78,7 @@ export class ParallelScheduler implements Scheduler {
     if (!loopsStarted(state, this.#loopsAbove[item.index] ?? [])) return false
     for (const { item: other } of active.values()) {
       if (sharesLane(item.prepared.lanes, other.prepared.lanes) || conflicts(item, other)) return false
+      if (item.isLoop && isBelow(other.flowIndex, item.flowIndex)) return false
     }
     return true
   }

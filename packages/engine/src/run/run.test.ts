@@ -219,6 +219,31 @@ describe('loops', () => {
   })
 })
 
+test('[ENGINE-8] a loop whose collection only its own body gives ends alike in both modes', () => {
+  const base = loopOver([])
+  const sketch: PlanSketch = {
+    ...base,
+    given: {},
+    steps: [
+      ...base.steps,
+      {
+        at: '1.1.2',
+        sequence: 'assigning',
+        infers: '{list}',
+        with: { syntax: { marker: '%', face_value: ['p', 'q'], axis_names: ['item'] } },
+      },
+    ],
+    invariant: ['{list}'],
+    dialect: '2026-03',
+  }
+  const played = (['sequential', 'parallel'] as const).map(mode => play(openSketch(sketch, { mode }), echo).run)
+  expect(played.map(run => run.end?.status)).toEqual(['completed', 'completed'])
+  expect(played.map(run => run.reference('{all}')?.shape)).toEqual([
+    [2, 1],
+    [2, 1],
+  ])
+})
+
 describe('end', () => {
   test.each(['sequential', 'parallel'] as const)('[ENGINE-11] %s: a deadlock says what each step waits for', mode => {
     const { run } = play(

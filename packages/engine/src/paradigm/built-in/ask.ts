@@ -30,7 +30,7 @@ export const askParadigms = [
   native('h_InitialText_SavePath-c_EditText_Save-o_FileLocation', ['people', 'files'], function* (call) {
     const path = inputAt(call, 'save_path')
     const text = yield* editText(inputAt(call, 'input_1'), inputAt(call, 'input_2'))
-    yield* saveFile(text, path)
+    yield* saveFile(text, path, call.context)
     return wrapped(call, path, 'file_location')
   }),
 ]

@@ -31,12 +31,12 @@ export const everydayParadigms = [
   native('h_LiteralPath-c_ReadFileIfExists-o_Literal', ['files'], function* (call) {
     const path = inputAt(call, 'input_1')
     const exists = yield* perform({ type: 'file.exists', path: str(path) })
-    if (!isTruthy(exists)) yield* saveFile('', path)
+    if (!isTruthy(exists)) yield* saveFile('', path, call.context)
     const read = asValue(yield* readFile(path, call.context), 'The file')
     return wrapLiteral(call, getEntry(read, 'content', ''))
   }),
   native('h_LiteralPath-h_Literal-c_WriteFile-o_Literal', ['files'], function* (call) {
-    const saved = yield* saveFile(inputAt(call, 'input_2'), inputAt(call, 'input_1'))
+    const saved = yield* saveFile(inputAt(call, 'input_2'), inputAt(call, 'input_1'), call.context)
     return wrapLiteral(call, asValue(saved, 'The confirmation'))
   }),
 

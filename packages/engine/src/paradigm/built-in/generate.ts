@@ -12,7 +12,7 @@ const reaches: readonly Reach[] = ['models', 'files']
 export const generateParadigms = [
   native('h_PromptTemplate_SavePath-c_GenerateThinkJson-Extract-Save-o_FileLocation', reaches, function* (call) {
     const answer = yield* answerTo(call, substitute(call.input, 'prompt_template'))
-    const saved = yield* saveFile(answer, inputAt(call, 'save_path'))
+    const saved = yield* saveFile(answer, inputAt(call, 'save_path'), call.context)
     return wrapped(call, getEntry(asValue(saved, 'The confirmation'), 'location'), 'file_location')
   }),
   native('h_PromptTemplate_SaveDir-c_GenerateThinkJson-Extract-Save-o_FileLocation', reaches, function* (call) {

@@ -58,6 +58,6 @@ function* runOrWrite(
 function* writeScript({ context }: NativeCall, location: Value, prompt: string): Step<Value> {
   const response = yield* perform({ type: 'model.generate', prompt, json: false })
   const code = getEntry(jsonLoads(cleanCode(response, context.dialect)), 'answer')
-  yield* saveFile(code, location)
+  yield* saveFile(code, location, context)
   return code
 }
