@@ -1,6 +1,7 @@
 import { Run as EngineRun } from '@slipway/engine/run/run'
 import type { RunEnd } from '@slipway/engine/run/records'
 import { AppError } from '@slipway/protocol/errors'
+import type { RunError } from '@slipway/protocol/runs'
 import { join } from 'node:path'
 import type { DeployedPlan } from '#features/plans/plans'
 import type { PythonSession } from '#features/sandboxes/sandboxes'
@@ -8,13 +9,12 @@ import { toFinalConcept } from './final-concepts.ts'
 import type { Journal } from './journal.ts'
 import type { People } from './people.ts'
 import { preparedPlan } from './prepared-plan.ts'
-import { RunDriver, type RunPosition } from './run-driver.ts'
+import { RunDriver, type Closing, type RunPosition } from './run-driver.ts'
 import { RunEffects } from './run-effects.ts'
-import type { RunEventDraft } from './run-events.ts'
 import { RunFiles } from './run-files.ts'
 import { RunFolder } from './run-folder.ts'
 import { decodeInputs } from './run-inputs.ts'
-import { findRun, selectOutcomes, type RunChange, type RunRow } from './run-store.ts'
+import { findRun, selectOutcomes, type RunRow } from './run-store.ts'
 import { errorOf } from './run-view.ts'
 import type { RunsDeps } from './runs.ts'
 import { StepBoard } from './step-board.ts'
@@ -130,7 +130,7 @@ interface Ending {
   readonly now: () => number
 }
 
-function closing(end: RunEnd, { engine, board, conceptOf, now }: Ending): { change: RunChange; event: RunEventDraft } {
+function closing(end: RunEnd, { engine, board, conceptOf, now }: Ending): Closing {
   const completedAt = Math.round(now())
   const error = errorOf(end, conceptOf)
   const finals = engine.finals().map(({ name, reference }) => toFinalConcept(name, reference))
@@ -149,5 +149,24 @@ function closing(end: RunEnd, { engine, board, conceptOf, now }: Ending): { chan
       error === null
         ? { event: 'run:completed', data: { ...at, final_concepts: finals.map(final => final.name) } }
         : { event: 'run:failed', data: { ...at, error } },
+  }
+}
+
+/** How a run ends that the server could not drive on. */
+export function faulted(cause: unknown, { board, now }: Pick<Ending, 'board' | 'now'>): Closing {
+  const message =
+    cause instanceof AppError ? cause.message : 'The server failed while it drove this run. Its log says more.'
+  const error: RunError = { reason: 'internal', message, stuck: [] }
+  const completedAt = Math.round(now())
+  return {
+    change: {
+      status: 'failed',
+      completed_at: completedAt,
+      progress: JSON.stringify(board.progress()),
+      node_statuses: JSON.stringify(board.statuses()),
+      error: JSON.stringify(error),
+      result: '[]',
+    },
+    event: { event: 'run:failed', data: { completed_at: new Date(completedAt).toISOString(), error } },
   }
 }

@@ -31,7 +31,12 @@ export interface RunDriverOptions {
   /** Milliseconds since 1970, with fractions. */
   readonly now: () => number
   /** What a finished run leaves behind: its status, result and last event. */
-  readonly closing: (end: RunEnd) => { readonly change: RunChange; readonly event: RunEventDraft }
+  readonly closing: (end: RunEnd) => Closing
+}
+
+export interface Closing {
+  readonly change: RunChange
+  readonly event: RunEventDraft
 }
 
 interface FinishedCall {
@@ -66,6 +71,7 @@ export class RunDriver {
   #cancelReason: string | null = null
   #failure: { readonly cause: unknown } | null = null
   #wake: (() => void) | null = null
+  #lastWrite: Promise<void> = Promise.resolve()
 
   constructor(options: RunDriverOptions) {
     this.#options = options
@@ -81,10 +87,13 @@ export class RunDriver {
 
   /** Tells watchers something outside of a decision, such as that a call has begun. */
   tell(event: RunEventDraft): void {
-    this.#write({ runId: this.#options.runId, events: [this.#number(event)] })
+    if (!this.#stop.signal.aborted) this.#write({ runId: this.#options.runId, events: [this.#number(event)] })
   }
 
-  /** Resolves when the run is over and on disk; rejects with the signal's reason when it is to continue another time. */
+  /**
+   * Resolves when the run is over and on disk. Rejects with the signal's reason when it is to continue another time, and
+   * with anything else when the server itself is at fault; nothing of the run is being written any more then.
+   */
   async drive(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     const onAbort = (): void => {
@@ -97,10 +106,13 @@ export class RunDriver {
       this.#apply(this.#options.engine.advance())
       this.#replay()
       while (this.#end === null) await this.#turn(signal)
-      await this.#close(this.#end)
+      await this.#close(this.#options.closing(this.#end.end), this.#end.last)
+    } catch (cause) {
+      this.#stop.abort(cause)
+      await this.#lastWrite
+      throw cause
     } finally {
       signal.removeEventListener('abort', onAbort)
-      this.#stop.abort(new Error('The run is over.'))
     }
   }
 
@@ -115,7 +127,8 @@ export class RunDriver {
             { event: 'run:started', data: { started_at: new Date(startedAt).toISOString() } },
             { event: 'node:statuses', data: statuses },
           ]
-    const change: RunChange = position.advances > 0 ? {} : { status: 'running', started_at: startedAt }
+    const change: RunChange =
+      position.advances > 0 ? { status: 'running' } : { status: 'running', started_at: startedAt }
     this.#write({ runId, events: events.map(event => this.#number(event)), change })
   }
 
@@ -162,8 +175,8 @@ export class RunDriver {
     else if (isNew) this.#write(entry)
   }
 
-  async #close({ end, last }: { readonly end: RunEnd; readonly last: JournalEntry }): Promise<void> {
-    const { change, event } = this.#options.closing(end)
+  async #close({ change, event }: Closing, last: JournalEntry): Promise<void> {
+    this.#stop.abort(new Error('The run is over.'))
     await this.#options.journal.append({
       ...last,
       events: [...(last.events ?? []), this.#number(event)],
@@ -209,7 +222,7 @@ export class RunDriver {
   }
 
   #write(entry: JournalEntry): void {
-    this.#options.journal.append(entry).catch((cause: unknown) => {
+    this.#lastWrite = this.#options.journal.append(entry).catch((cause: unknown) => {
       this.#failure ??= { cause }
       this.#wake?.()
     })

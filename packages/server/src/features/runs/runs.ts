@@ -31,7 +31,7 @@ import {
   type NewRun,
   type RunRow,
 } from './run-store.ts'
-import { openRun } from './open-run.ts'
+import { faulted, openRun } from './open-run.ts'
 import { preparedPlan } from './prepared-plan.ts'
 import { StepBoard } from './step-board.ts'
 import { toRun, toTraceCall } from './run-view.ts'
@@ -250,7 +250,8 @@ export class Runs implements AsyncDisposable {
   #begin(runId: string): void {
     const opening = openRun(runId, { ...this.#deps, journal: this.#journal, people: this.people })
     const done = this.#drive(runId, opening)
-      .catch((error: unknown) => this.#lost(runId, error))
+      .catch((cause: unknown) => this.#lost(runId, cause))
+      .catch((cause: unknown) => this.#deps.log.error({ runId, err: cause }, 'end of a run not written'))
       .finally(() => {
         this.#active.delete(runId)
         this.#queue.finished(runId)
@@ -268,19 +269,15 @@ export class Runs implements AsyncDisposable {
     await this.#deps.plans.release(plan_digest)
   }
 
-  async #lost(runId: string, error: unknown): Promise<void> {
+  async #lost(runId: string, cause: unknown): Promise<void> {
     if (this.#stop.signal.aborted) return
-    this.#deps.log.error({ runId, err: error }, 'run ended by a fault of the server')
-    const message =
-      error instanceof AppError ? error.message : 'The server failed while it drove this run. Its log says more.'
-    const failure = { reason: 'internal', message, stuck: [] }
-    const seq = (await this.#deps.events.lastSeqOfRun(runId)) + 1
-    const now = this.#deps.now()
-    await this.#journal.append({
-      runId,
-      events: [{ runId, seq, event: 'run:failed', ts: now, data: { error: failure } }],
-      change: { status: 'failed', completed_at: Math.round(now), error: JSON.stringify(failure), result: '[]' },
+    this.#deps.log.error({ runId, err: cause }, 'run ended by a fault of the server')
+    const { change, event } = faulted(cause, {
+      board: this.#active.get(runId)?.board ?? new StepBoard([]),
+      now: this.#deps.now,
     })
+    const seq = (await this.#deps.events.lastSeqOfRun(runId)) + 1
+    await this.#journal.append({ runId, events: [{ runId, seq, ts: this.#deps.now(), ...event }], change })
   }
 
   #chosen(

@@ -1,0 +1,134 @@
+import { packPlan } from '@slipway/engine/plan/pack'
+
+export interface SmallStep {
+  readonly flowIndex: string
+  /** The concept that the step infers. */
+  readonly gives: string
+  readonly takes: readonly string[]
+  readonly paradigm: string
+  /** The file of the function concept: a prompt or a script below `provisions/`. */
+  readonly file?: string
+}
+
+export interface SmallPlan {
+  readonly name: string
+  readonly version?: string
+  /** Ground concepts that a run has to give. */
+  readonly inputs?: readonly string[]
+  /** Ground concepts with their value. */
+  readonly given?: Readonly<Record<string, unknown>>
+  readonly finals: readonly string[]
+  readonly steps: readonly SmallStep[]
+  readonly files?: Readonly<Record<string, string>>
+}
+
+/** A package made of a few steps, as a zip. */
+export function smallPlan(plan: SmallPlan): Uint8Array {
+  const { inputs = [], given = {}, finals, steps, files = {} } = plan
+  const values = new Set([...inputs, ...Object.keys(given), ...steps.flatMap(step => [step.gives, ...step.takes])])
+  const concepts = [
+    ...[...values].map(name => ({
+      concept_name: name,
+      type: '{}',
+      is_ground_concept: inputs.includes(name) || name in given,
+      is_final_concept: finals.includes(name),
+      reference_data: name in given ? given[name] : null,
+      reference_axis_names: ['_none_axis'],
+    })),
+    ...steps.map(step => ({
+      concept_name: functionName(step),
+      type: '({})',
+      is_ground_concept: true,
+      reference_data: [step.file === undefined ? '%{dummy}(_)' : signOf(step.file)],
+      reference_axis_names: ['_none_axis'],
+    })),
+  ]
+  const inferences = steps.map(step => ({
+    inference_sequence: 'imperative_in_composition',
+    concept_to_infer: step.gives,
+    function_concept: functionName(step),
+    value_concepts: step.takes,
+    flow_info: { flow_index: step.flowIndex },
+    working_interpretation: {
+      paradigm: step.paradigm,
+      value_order: Object.fromEntries(step.takes.map((name, index) => [name, index + 1])),
+    },
+  }))
+  const manifest = {
+    name: plan.name,
+    version: plan.version ?? '1.0.0',
+    entry: { concepts: 'concept_repo.json', inferences: 'inference_repo.json' },
+    inputs: Object.fromEntries(inputs.map(name => [name, { type: 'any', required: true }])),
+  }
+  const texts = {
+    'manifest.json': JSON.stringify(manifest),
+    'concept_repo.json': JSON.stringify(concepts),
+    'inference_repo.json': JSON.stringify(inferences),
+    ...files,
+  }
+  return packPlan(new Map(Object.entries(texts).map(([path, text]) => [path, new TextEncoder().encode(text)])))
+}
+
+function functionName(step: SmallStep): string {
+  return `::(do ${step.flowIndex})`
+}
+
+function signOf(file: string): string {
+  return `%{${file.endsWith('.py') ? 'script_location' : 'prompt_location'}}abc(${file})`
+}
+
+const runScript = 'v_ScriptLocation-h_Literal-c_Execute-o_Literal'
+
+/** One step that runs `code`, whose `main` takes `input_1`. */
+export function scriptPlan(name: string, code: string): Uint8Array {
+  const file = 'provisions/scripts/main.py'
+  const step = { flowIndex: '1', gives: '{answer}', takes: ['{question}'], paradigm: runScript, file }
+  return smallPlan({ name, inputs: ['{question}'], finals: ['{answer}'], steps: [step], files: { [file]: code } })
+}
+
+/** Scripts one after the other; each adds its line to `count.txt` and gives the number of lines. */
+export function countingPlan(name: string, steps: number): Uint8Array {
+  const file = 'provisions/scripts/count.py'
+  const code = [
+    'import os',
+    'def main(input_1, **kwargs):',
+    '    path = "count.txt"',
+    '    with open(path, "a") as out:',
+    '        out.write("x\\n")',
+    '    return len(open(path).read().splitlines())',
+  ].join('\n')
+  return smallPlan({
+    name,
+    given: { '{c0}': ['start'] },
+    finals: [`{c${steps}}`],
+    steps: Array.from({ length: steps }, (_, index) => ({
+      flowIndex: `1.${index + 1}`,
+      gives: `{c${index + 1}}`,
+      takes: [`{c${index}}`],
+      paradigm: runScript,
+      file,
+    })),
+    files: { [file]: `${code}\n` },
+  })
+}
+
+/** Asks a model once. */
+export function promptPlan(name: string): Uint8Array {
+  const file = 'provisions/prompts/ask.md'
+  const paradigm = 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal'
+  const step = { flowIndex: '1', gives: '{answer}', takes: ['{question}'], paradigm, file }
+  const prompt = 'Answer this: $input_1\n\nReturn JSON: {"thinking": "...", "result": "..."}\n'
+  return smallPlan({ name, inputs: ['{question}'], finals: ['{answer}'], steps: [step], files: { [file]: prompt } })
+}
+
+/** Asks a person once. */
+export function personPlan(name: string): Uint8Array {
+  const step = { flowIndex: '1', gives: '{answer}', takes: ['{question}'], paradigm: 'h_UserPrompt-c_Ask-o_Normal' }
+  return smallPlan({ name, inputs: ['{question}'], finals: ['{answer}'], steps: [step] })
+}
+
+/** Passes its input on. */
+export function echoPlan(name: string, options: { readonly version?: string } = {}): Uint8Array {
+  const step = { flowIndex: '1', gives: '{echo}', takes: ['{spoken word}'], paradigm: 'h_Data-c_PassThrough-o_Normal' }
+  return smallPlan({ name, ...options, inputs: ['{spoken word}'], finals: ['{echo}'], steps: [step] })
+}
