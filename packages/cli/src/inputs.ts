@@ -17,9 +17,8 @@ export interface InputArgument {
  * `name='"12"'` for the text 12. The first `=` behind the name's closing bracket divides, so `{a=b}=1` names `{a=b}`.
  */
 export function parseInputArgument(argument: string): InputArgument {
-  const closing = /^[{[<]/.test(argument)
-    ? Math.max(...[...'}]>'].map(bracket => argument.lastIndexOf(`${bracket}=`)))
-    : -1
+  const bracket = { '{': '}', '[': ']', '<': '>' }[argument[0] ?? '']
+  const closing = bracket === undefined ? -1 : argument.indexOf(`${bracket}=`)
   const at = closing >= 0 ? closing + 1 : argument.indexOf('=')
   const name = argument.slice(0, Math.max(at, 0)).trim()
   if (name === '')

@@ -31,7 +31,7 @@ function valueLines(concept: FinalConcept): string[] {
 /** One line on how a run ended, and below it why, where it did not complete. */
 export function endLines(run: Run, { paint }: Pick<Terminal, 'paint'>): string[] {
   const { completed_count: completed, skipped_count: skipped, total_count: total, cycle_count: cycles } = run.progress
-  const facts = `${completed} of ${total} steps done${skipped > 0 ? `, ${skipped} skipped` : ''}, ${cycles} cycles${elapsed(run)}`
+  const facts = `${completed} of ${total} steps done${skipped > 0 ? ` (${skipped} skipped)` : ''}, ${cycles} cycles${elapsed(run)}`
   if (run.status === 'completed') return [`${paint('green', '✔')} ${run.run_id} completed: ${facts}`]
   if (run.status !== 'failed') return [`${run.run_id} is ${run.status}: ${facts}`]
   return [`${paint('red', '✘')} ${run.run_id} failed: ${facts}`, ...errorLines(run)]

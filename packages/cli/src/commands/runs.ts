@@ -38,7 +38,7 @@ export function addRuns(program: Command, cli: Cli): void {
 }
 
 function runRow(run: Run): string[] {
-  const { completed_count: completed, skipped_count: skipped, total_count: total } = run.progress
+  const { completed_count: completed, total_count: total } = run.progress
   const status = run.error === null ? run.status : `${run.status} (${run.error.reason})`
-  return [run.run_id, run.plan_id, status, `${completed + skipped}/${total}`, localTime(run.created_at)]
+  return [run.run_id, run.plan_id, status, `${completed}/${total}`, localTime(run.created_at)]
 }

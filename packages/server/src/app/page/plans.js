@@ -37,11 +37,15 @@ export function plansSection({ navigate, signal }) {
   return { node, refresh }
 }
 
+function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
 function planRow(plan, { navigate, refresh, signal }) {
   const facts = [
     `version ${plan.version}`,
-    `${plan.step_count} steps`,
-    `${Object.keys(plan.inputs).length} inputs`,
+    count(plan.step_count, 'step'),
+    count(Object.keys(plan.inputs).length, 'input'),
   ].join(' · ')
   return el(
     'li',

@@ -138,7 +138,7 @@ function runHead({ path, signal, onStopped }) {
     const waiting = run.status === 'pending' && run.queue_position ? `waiting in place ${run.queue_position} · ` : ''
     put(
       counts,
-      `${waiting}${steps.completed} of ${total} steps done · ${steps.running} running · ${steps.failed} failed · ${steps.skipped} skipped`,
+      `${waiting}${steps.completed + steps.skipped} of ${total} steps done${steps.skipped > 0 ? ` (${steps.skipped} skipped)` : ''} · ${steps.running} running · ${steps.failed} failed`,
     )
     stop.hidden = isOver(run)
     stop.disabled = run.status === 'stopping'

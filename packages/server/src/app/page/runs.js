@@ -59,7 +59,7 @@ function emptyList(filter) {
 }
 
 function runRow(run) {
-  const { completed_count: done, skipped_count: skipped, total_count: total, current_inference: current } = run.progress
+  const { completed_count: done, total_count: total, current_inference: current } = run.progress
   const active = run.status === 'running' || run.status === 'stopping'
   return el(
     'li',
@@ -71,7 +71,7 @@ function runRow(run) {
       el('p', { class: 'facts' }, el('span', { class: 'id' }, run.run_id), ' · ', time(run.created_at)),
       active && current ? el('p', { class: 'facts current' }, current) : null,
       active
-        ? el('progress', { max: Math.max(total, 1), value: done + skipped, 'aria-label': `Progress of ${run.run_id}` })
+        ? el('progress', { max: Math.max(total, 1), value: done, 'aria-label': `Progress of ${run.run_id}` })
         : null,
       run.error ? el('p', { class: 'facts why' }, run.error.message) : null,
     ),
@@ -79,7 +79,7 @@ function runRow(run) {
       'div',
       { class: 'state' },
       statusPill(run.status),
-      el('span', { class: 'facts' }, run.queue_position ? `place ${run.queue_position}` : `${done + skipped}/${total}`),
+      el('span', { class: 'facts' }, run.queue_position ? `place ${run.queue_position}` : `${done}/${total}`),
     ),
   )
 }

@@ -5,7 +5,9 @@ const jsonTypes = /^(json|object|dict|list|array|number|int|integer|float|bool|b
 
 /** Asks for a plan's inputs, starts the run and goes to it. */
 export async function startRunDialog(plan, { navigate, signal }) {
-  const fields = Object.entries(plan.inputs).map(([name, input], n) => inputField({ name, input, id: `input-${n}` }))
+  const fields = Object.entries(plan.inputs).map(([name, input], n) =>
+    inputField({ name, input, id: `input-${n}`, first: n === 0 }),
+  )
   const run = await askInDialog({
     title: `Start a run of ${plan.name}`,
     body: [
@@ -25,7 +27,7 @@ export async function startRunDialog(plan, { navigate, signal }) {
   if (run) navigate(`/runs/${encodeURIComponent(run.run_id)}`)
 }
 
-function inputField({ name, input, id }) {
+function inputField({ name, input, id, first }) {
   const label = input.natural_name || name
   const needed = input.required && !input.has_default
   const kinds = ['Text', 'JSON', 'File']
@@ -36,7 +38,7 @@ function inputField({ name, input, id }) {
       el('option', { value: option, selected: option === (jsonTypes.test(input.type) ? 'JSON' : 'Text') }, option),
     ),
   )
-  const text = el('textarea', { id, rows: 3, 'aria-describedby': `${id}-hint` })
+  const text = el('textarea', { id, rows: 3, autofocus: first, 'aria-describedby': `${id}-hint` })
   const file = el('input', { type: 'file', 'aria-label': `File for ${label}`, hidden: true })
   kind.addEventListener('change', () => {
     file.hidden = kind.value !== 'File'
