@@ -81,6 +81,11 @@ export interface Program {
   readonly behaviour: Behaviours
   /** The reference engine as it is, with the faults that other dialects repair. */
   readonly strict: boolean
+  /**
+   * Whether the labels of a grouping stay with their inputs when one of them has no value. The reference engine lets
+   * them shift; only its strict dialect, and older plans that are run under the later dialect, keep that.
+   */
+  readonly labelsStay: boolean
   /** How signs are perceived; every perception of the run uses this. */
   readonly perception: PerceptionContext
   readonly concepts: readonly ProgramConcept[]
@@ -100,12 +105,18 @@ export function prepareProgram(source: ProgramSource): Program {
   for (const { flowIndex } of entries) if (!slotNumbers.has(flowIndex)) slotNumbers.set(flowIndex, slotNumbers.size)
   const paradigms = loadParadigms(source.paradigms)
   const options: ItemOptions = { names, slotNumbers, dialect: source.dialect, paradigms }
+  const laterCompiler = source.inferences.some(isFromLaterCompiler)
   const items = entries.map((entry, index) => prepareItem(entry, index, options))
   return {
     dialect: source.dialect,
     behaviour: behaviours[source.dialect],
     strict: source.dialect === '2026-01-strict',
-    perception: { dialect: source.dialect, literalUntypedSigns: readsLiterals(source) },
+    labelsStay: source.dialect === '2026-01' || (source.dialect === '2026-03' && laterCompiler),
+    perception: {
+      dialect: source.dialect,
+      // An older plan that is run under the later dialect means text where a newer one means a literal.
+      literalUntypedSigns: behaviours[source.dialect].literalUntypedSigns && laterCompiler,
+    },
     concepts: conceptsOf(source.concepts, names, items),
     conceptNumbers: names,
     items,
@@ -115,17 +126,9 @@ export function prepareProgram(source: ProgramSource): Program {
   }
 }
 
-/**
- * Whether the payload of a sign without a norm is a Python literal. Only plans that the later compiler wrote count on
- * that; an older plan that is run under the later dialect means text.
- */
-function readsLiterals(source: ProgramSource): boolean {
-  return (
-    behaviours[source.dialect].literalUntypedSigns &&
-    source.inferences.some(
-      entry => entry.workingInterpretation.has('output_axis') || syntaxOf(entry).has('by_axes_source'),
-    )
-  )
+/** Only the later compiler writes these two keys. */
+function isFromLaterCompiler(entry: InferenceEntry): boolean {
+  return entry.workingInterpretation.has('output_axis') || syntaxOf(entry).has('by_axes_source')
 }
 
 /** A value as a concept holds it: what is no list is meant as a list of one. */

@@ -53,8 +53,7 @@ function runGrouping(context: StepContext, syntax: Syntax): StepResult {
     dialect: program.dialect,
   }
   if (marker === 'across') return { status: 'completed', output: groupAcross(references, options) }
-  // The reference engine counts values without a reference among the names, so that the names shift.
-  const labels = program.strict ? item.entry.valueConcepts : inputs.map(({ name }) => name)
+  const labels = program.labelsStay ? inputs.map(({ name }) => name) : item.entry.valueConcepts
   return { status: 'completed', output: groupIn(references, { ...options, labels }) }
 }
 
