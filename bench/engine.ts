@@ -1,0 +1,18 @@
+import type { BenchOptions } from './main.ts'
+import { benchReplayedRuns } from './replayed-runs.ts'
+import type { Report } from './report.ts'
+
+const parts: Readonly<Record<string, () => Promise<Pick<Report, 'rows' | 'left'>>>> = { replay: benchReplayedRuns }
+
+/** Steps per second of the engine alone and of the whole server, start-up, memory, and the way to the first frame. */
+export async function benchEngine(options: BenchOptions): Promise<Report> {
+  const found: Pick<Report, 'rows' | 'left'>[] = []
+  for (const [name, part] of Object.entries(parts)) {
+    if (options.parts.length > 0 && !options.parts.includes(name)) continue
+    console.error(`measuring ${name} …`)
+    found.push(await part())
+  }
+  return { rows: found.flatMap(({ rows }) => rows), left: found.flatMap(({ left }) => left), notMeasured }
+}
+
+const notMeasured = ['the time of models, scripts and people in the replayed runs: their answers are there at once']
