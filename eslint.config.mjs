@@ -27,7 +27,17 @@ const impure = [
 ]
 
 export default tseslint.config(
-  { ignores: ['**/node_modules', '**/dist', 'data', '**/page/*.js', 'bench/node_modules'] },
+  {
+    ignores: [
+      '**/node_modules',
+      '**/dist',
+      'data',
+      '**/page/*.js',
+      '**/docs/*.js',
+      'bench/node_modules',
+      'vitest.config.ts',
+    ],
+  },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['packages/**/*.ts', 'tests/**/*.ts', 'examples/**/*.ts', 'bench/*.ts'],
@@ -74,5 +84,4 @@ export default tseslint.config(
     },
   },
   { files: ['packages/cli/src/**/*.ts'], rules: { 'no-console': 'off' } },
-  { files: ['vitest.config.ts', '*.mjs', 'tools/*.mjs'], rules: {} },
 )

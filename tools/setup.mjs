@@ -8,7 +8,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const oldestNode = 20
 
 const major = Number(process.versions.node.split('.')[0])
-if (major < oldestNode) fail(`Node ${process.versions.node} is too old. Install Node ${oldestNode} or later: https://nodejs.org`)
+if (major < oldestNode)
+  fail(`Node ${process.versions.node} is too old. Install Node ${oldestNode} or later: https://nodejs.org`)
 
 const reason = whyInstall()
 if (reason !== null) {
@@ -52,7 +53,8 @@ function install() {
     ? spawnSync(process.execPath, [npm, ...args], options)
     : spawnSync('npm', args, { ...options, shell: process.platform === 'win32' })
   if (done.error) fail(`npm could not be started (${done.error.message}). Is it installed?`)
-  if (done.status !== 0) fail('npm could not install the packages. The lines above say why; is the npm registry reachable?')
+  if (done.status !== 0)
+    fail('npm could not install the packages. The lines above say why; is the npm registry reachable?')
 }
 
 function fail(message) {

@@ -1,5 +1,4 @@
 import { AppError } from '@slipway/protocol/errors'
-import type { RunId } from '@slipway/protocol/runs'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
 import { countingPlan, echoPlan, personPlan, promptPlan, scriptPlan } from '../testbed/small-plans.ts'
@@ -82,7 +81,7 @@ describe('starting', () => {
     expect(new Set(runs.map(run => run.run_id)).size).toBe(1)
     const other = { ...request, inputs: { spoken_word: 'twice' } }
     await expect(bed.client.startRun('echo', other)).rejects.toMatchObject({ code: 'run.conflict' })
-    const again = { inputs: { spoken_word: 'x' }, run_id: runs[0]?.run_id as RunId }
+    const again = { inputs: { spoken_word: 'x' }, run_id: runs[0]?.run_id }
     await expect(bed.client.startRun('echo', again)).rejects.toMatchObject({ code: 'run.conflict' })
     expect((await bed.client.runs()).items).toHaveLength(1)
   })
@@ -123,7 +122,7 @@ describe('starting', () => {
       after = page.next ?? undefined
     } while (after !== undefined)
     expect(pages).toEqual([ids.slice(0, 2), ids.slice(2, 4), ids.slice(4)])
-    expect((await bed.client.runs({ plan_id: 'other' as never })).items).toEqual([])
+    expect((await bed.client.runs({ plan_id: 'other' })).items).toEqual([])
     expect((await bed.client.runs({ status: 'failed' })).items).toEqual([])
   })
 })

@@ -133,7 +133,7 @@ export function selectRuns(reader: Reader, filter: RunFilter): Promise<RunListRo
     .$if(filter.before !== undefined, query => query.where('position', '<', filter.before ?? 0))
     .orderBy('position', 'desc')
     .limit(filter.limit)
-    .execute() as Promise<RunListRow[]>
+    .execute()
 }
 
 const unfinished = ['pending', 'running', 'stopping']
@@ -191,15 +191,6 @@ export function selectOutcomes(reader: Reader, runId: string): Promise<{ n: numb
     .where('run_id', '=', runId)
     .orderBy('n')
     .execute()
-}
-
-export async function lastStep(reader: Reader, runId: string): Promise<number> {
-  const row = await reader
-    .selectFrom('run_step')
-    .select(({ fn }) => fn.max('n').as('n'))
-    .where('run_id', '=', runId)
-    .executeTakeFirst()
-  return row?.n ?? 0
 }
 
 export async function insertInput(tx: Tx, input: InputRow): Promise<void> {

@@ -227,7 +227,7 @@ export class Runs implements AsyncDisposable {
   async stopAllOfPlan(planId: PlanId, reason: string): Promise<string[]> {
     const ids = (await this.activeOfPlan(planId)).map(({ id }) => id as RunId)
     for (const id of ids) await this.stop(id, reason)
-    await Promise.all(ids.map(id => this.#active.get(id)?.done))
+    await Promise.all(ids.flatMap(id => this.#active.get(id)?.done ?? []))
     return ids
   }
 
