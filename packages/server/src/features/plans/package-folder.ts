@@ -52,7 +52,7 @@ export class FolderFiles implements PlanFiles {
   }
 
   keys(): SetIterator<string> {
-    return this.#paths.keys() as SetIterator<string>
+    return this.#paths.keys()
   }
 
   *values(): MapIterator<Uint8Array> {

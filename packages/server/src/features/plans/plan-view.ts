@@ -1,22 +1,15 @@
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
 import { parseJson } from '@slipway/kit/json'
-import { PlanDetails, PlanSummary, type PlanProblem } from '@slipway/protocol/plans'
-import { z } from 'zod'
+import type { PlanDetails, PlanProblem, PlanSummary } from '@slipway/protocol/plans'
 import type { PackageFile } from './package-folder.ts'
 import type { ListedRow, VersionRow } from './plan-store.ts'
 
-const Summary = PlanSummary.pick({ dialect: true, step_count: true, inputs: true, outputs: true })
-const Details = PlanDetails.pick({
-  default_agent: true,
-  max_cycles: true,
-  dialect_source: true,
-  files: true,
-  problems: true,
-})
+type Summary = Pick<PlanSummary, 'dialect' | 'step_count' | 'inputs' | 'outputs'>
+type Details = Pick<PlanDetails, 'default_agent' | 'max_cycles' | 'dialect_source' | 'files' | 'problems'>
 
 /** What a version's row keeps of the plan, so that lists and pages load no package. */
 export function summaryText(plan: LoadedPlan): string {
-  const summary: z.input<typeof Summary> = {
+  const summary: Summary = {
     dialect: plan.dialect,
     step_count: plan.inferences.length,
     inputs: Object.fromEntries(
@@ -44,7 +37,7 @@ export function detailsText(
   plan: LoadedPlan,
   { files, problems }: { readonly files: readonly PackageFile[]; readonly problems: readonly PlanProblem[] },
 ): string {
-  const details: z.input<typeof Details> = {
+  const details: Details = {
     default_agent: plan.defaultAgent,
     max_cycles: plan.maxCycles,
     dialect_source: plan.dialectSource,
@@ -57,7 +50,7 @@ export function detailsText(
 export function summaryView(row: ListedRow): PlanSummary {
   return {
     // Written by this server from checked values; reading it back does not check it again.
-    ...(parseJson(row.summary) as z.output<typeof Summary>),
+    ...(parseJson(row.summary) as Summary),
     id: row.plan_id as PlanSummary['id'],
     name: row.name,
     description: row.description,
@@ -73,7 +66,7 @@ export function detailsView(
 ): PlanDetails {
   return {
     ...summaryView(row),
-    ...(parseJson(row.details) as z.output<typeof Details>),
+    ...(parseJson(row.details) as Details),
     versions: versions.map(other => ({
       version: other.version,
       digest: other.digest as PlanDetails['digest'],

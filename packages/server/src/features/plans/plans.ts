@@ -166,7 +166,7 @@ export class Plans {
   async graph(planId: PlanId, version?: string): Promise<PlanGraph> {
     const { plan } = await this.load(planId, version)
     const { nodes, edges } = planGraph(plan)
-    return { plan_id: planId, plan_name: plan.name, nodes: [...nodes], edges: [...edges] } as PlanGraph
+    return { plan_id: planId, plan_name: plan.name, nodes: [...nodes], edges: [...edges] }
   }
 
   /** One file of the package, as bytes. Throws `plan.file_unknown`. */

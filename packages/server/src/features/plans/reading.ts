@@ -51,9 +51,9 @@ const mostListed = 200
 function invalid(problems: readonly PlanProblem[]): AppError {
   const errors = problems.filter(problem => problem.severity === 'error')
   const [first] = errors
-  const more = errors.length > 1 ? ` and ${errors.length - 1} more` : ''
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
   const said = first ? ` ${first.path === '' ? '' : `${first.path}: `}${first.message} ${first.hint}` : ''
-  return new AppError('plan.invalid', `The plan has ${errors.length} problem(s).${said}${more}`, {
+  return new AppError('plan.invalid', `The plan cannot be used.${said}${more}`, {
     details: { problems: problems.slice(0, mostListed) },
   })
 }
