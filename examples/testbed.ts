@@ -55,15 +55,24 @@ export interface RunExample {
   readonly onQuestion?: (question: PendingInput) => string | Promise<string>
 }
 
+export interface OpenBed {
+  readonly sandbox?: 'auto' | 'process' | 'wasm'
+}
+
 /** A server of its own on a free port with one example deployed, in a folder that goes away with it. */
-export async function openExample(
-  name: string,
-  { sandbox = 'auto' }: { readonly sandbox?: 'auto' | 'process' | 'wasm' } = {},
+export async function openExample(name: string, options: OpenBed = {}): Promise<ExampleBed> {
+  return openBed(await examplePackage(name), options)
+}
+
+/** As `openExample`, for any package. */
+export async function openBed(
+  files: ReadonlyMap<string, Uint8Array>,
+  { sandbox = 'auto' }: OpenBed = {},
 ): Promise<ExampleBed> {
   const dataDir = await mkdtemp(join(tmpdir(), 'slipway-example-'))
   const server = await startServer({ port: 0, dataDir, pythonSandbox: sandbox, logLevel: 'silent' })
   const client = createClient({ url: server.url })
-  await client.deploy(packPlan(await examplePackage(name)))
+  await client.deploy(packPlan(files))
   return {
     client,
     run: (plan, inputs, options) => runToEnd(client, { plan, inputs, options }),
