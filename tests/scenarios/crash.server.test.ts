@@ -90,7 +90,7 @@ test('[RUN-1] a server that is asked to stop lets go of its runs and takes them 
     expect(await server.stop()).toBe(0)
   }
   await using bed = await openBed({ dataDir })
-  expect(await bed.client.run(runId)).toMatchObject({ status: 'running', node_statuses: { '1': 'running' } })
+  await expect.poll(async () => (await bed.client.run(runId)).node_statuses).toEqual({ '1': 'running' })
   const [input] = await bed.client.inputs({ runId })
   await bed.client.answer(input?.input_id ?? '', 'yes')
   expect(await bed.finished(runId)).toMatchObject({ status: 'completed' })

@@ -59,8 +59,8 @@ export interface RunPage {
 }
 
 interface Active {
-  readonly driver: RunDriver | null
-  readonly board: StepBoard
+  /** Null while the run is being opened. */
+  readonly opened: { readonly driver: RunDriver; readonly board: StepBoard } | null
   readonly done: Promise<void>
 }
 
@@ -159,7 +159,7 @@ export class Runs implements AsyncDisposable {
 
   async get(runId: RunId): Promise<RunDetails> {
     const row = await this.#row(runId)
-    const board = this.#active.get(runId)?.board
+    const board = this.#active.get(runId)?.opened?.board
     const statuses = board ? board.statuses() : await this.#storedStatuses(row)
     return { ...this.#view(row), node_statuses: statuses as RunDetails['node_statuses'] }
   }
@@ -214,7 +214,7 @@ export class Runs implements AsyncDisposable {
     await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'stopping', cancel_reason: reason }))
     const active = this.#active.get(runId)
     // A run that waits is taken up once more, only to be ended by its driver like any other.
-    if (active?.driver) active.driver.cancel(reason)
+    if (active?.opened) active.opened.driver.cancel(reason)
     else if (this.#queue.remove(runId)) this.#begin(runId)
     return this.#view(await this.#row(runId))
   }
@@ -256,13 +256,13 @@ export class Runs implements AsyncDisposable {
         this.#active.delete(runId)
         this.#queue.finished(runId)
       })
-    this.#active.set(runId, { driver: null, board: new StepBoard([]), done })
+    this.#active.set(runId, { opened: null, done })
   }
 
   async #drive(runId: string, opening: ReturnType<typeof openRun>): Promise<void> {
     await using opened = await opening
     const active = this.#active.get(runId)
-    if (active) this.#active.set(runId, { ...active, driver: opened.driver, board: opened.board })
+    if (active) this.#active.set(runId, { ...active, opened })
     const { cancel_reason: reason, plan_digest } = await this.#row(runId)
     if (reason !== null) opened.driver.cancel(reason)
     await opened.driver.drive(this.#stop.signal)
@@ -273,7 +273,7 @@ export class Runs implements AsyncDisposable {
     if (this.#stop.signal.aborted) return
     this.#deps.log.error({ runId, err: cause }, 'run ended by a fault of the server')
     const { change, event } = faulted(cause, {
-      board: this.#active.get(runId)?.board ?? new StepBoard([]),
+      board: this.#active.get(runId)?.opened?.board ?? new StepBoard([]),
       now: this.#deps.now,
     })
     const seq = (await this.#deps.events.lastSeqOfRun(runId)) + 1
@@ -353,7 +353,7 @@ export class Runs implements AsyncDisposable {
     const active = this.#active.get(row.id)
     return toRun(row, {
       queuePosition: this.#queue.positionOf(row.id),
-      progress: active?.driver ? active.board.progress() : null,
+      progress: active?.opened?.board.progress() ?? null,
     })
   }
 
