@@ -38,7 +38,8 @@ async function showEvents(
 ): Promise<ExitCode> {
   const run = await client.run(id, { signal })
   const ended = run.status === 'completed' || run.status === 'failed'
-  const events = followRun(client, id, { signal, maxAttempts: 8 })
+  const done = new AbortController()
+  const events = followRun(client, id, { signal: AbortSignal.any([signal, done.signal]), maxAttempts: 8 })
   try {
     for (;;) {
       const next = await (flags.follow || ended ? events.next() : nextWithin(events, quietMs))
@@ -49,6 +50,9 @@ async function showEvents(
   } catch (error) {
     if (signal.aborted) return exitCodes.interrupted
     throw error
+  } finally {
+    // A read that is still under way holds the connection, and with it the process.
+    done.abort(new DOMException('Read', 'AbortError'))
   }
   return exitCodes.done
 }

@@ -18,7 +18,9 @@ export function addUp(program: Command, cli: Cli): void {
         signal.addEventListener('abort', stop)
         const code = await exitOf(child)
         signal.removeEventListener('abort', stop)
-        return code === 0 ? exitCodes.done : exitCodes.failed
+        if (code === 0) return exitCodes.done
+        // The server says 2 of itself when it cannot start with these settings.
+        return code === 2 ? exitCodes.wrongUse : exitCodes.failed
       }),
     )
 }
