@@ -34,7 +34,7 @@ mkdirSync(out, { recursive: true })
 const present = Object.entries(programs).filter(([, source]) => existsSync(source))
 await build({
   ...options,
-  entryPoints: Object.fromEntries(present),
+  entryPoints: Object.fromEntries(present.map(([name, source]) => [`${name}-program`, source])),
   outdir: out,
   outExtension: { '.js': '.mjs' },
   splitting: true,
@@ -48,4 +48,15 @@ for (const [name, source] of Object.entries(sandboxPrograms)) {
 for (const [name, source] of Object.entries(files)) copyFileSync(source, `${out}/${name}`)
 for (const [name, source] of Object.entries(folders)) cpSync(source, `${out}/${name}`, { recursive: true })
 writeFileSync(`${out}/package.json`, '{ "type": "module" }\n')
-for (const [name] of present) chmodSync(`${out}/${name}.mjs`, 0o755)
+// The compiled form is kept beside the programs, which makes each later start faster. Where nothing can be written,
+// nothing is kept.
+for (const [name] of present) {
+  const start = [
+    '#!/usr/bin/env node',
+    "import { enableCompileCache } from 'node:module'",
+    "enableCompileCache(import.meta.dirname + '/.compiled')",
+    `await import('./${name}-program.mjs')`,
+  ]
+  writeFileSync(`${out}/${name}.mjs`, `${start.join('\n')}\n`)
+  chmodSync(`${out}/${name}.mjs`, 0o755)
+}
