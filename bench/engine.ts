@@ -1,12 +1,20 @@
 import type { BenchOptions } from './main.ts'
+import { benchFirstFrame } from './first-frame.ts'
 import { benchReplayedRuns } from './replayed-runs.ts'
 import type { Report } from './report.ts'
+import { buildPrograms } from './server-process.ts'
+import { benchServedRuns } from './served-runs.ts'
 
-const parts: Readonly<Record<string, () => Promise<Pick<Report, 'rows' | 'left'>>>> = { replay: benchReplayedRuns }
+const parts: Readonly<Record<string, () => Promise<Pick<Report, 'rows' | 'left'>>>> = {
+  replay: benchReplayedRuns,
+  serve: benchServedRuns,
+  latency: benchFirstFrame,
+}
 
 /** Steps per second of the engine alone and of the whole server, start-up, memory, and the way to the first frame. */
 export async function benchEngine(options: BenchOptions): Promise<Report> {
   const found: Pick<Report, 'rows' | 'left'>[] = []
+  buildPrograms()
   for (const [name, part] of Object.entries(parts)) {
     if (options.parts.length > 0 && !options.parts.includes(name)) continue
     console.error(`measuring ${name} …`)

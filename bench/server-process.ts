@@ -1,0 +1,179 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { Agent, request } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const program = resolve('dist/server.mjs')
+const patienceMs = 60_000
+
+/** Bundles the programs, so that what is measured is what is shipped. */
+export function buildPrograms(): void {
+  execFileSync(process.execPath, ['tools/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+/** The built server in a process of its own. */
+export interface ServerProcess extends AsyncDisposable {
+  readonly url: string
+  readonly pid: number
+  /** From starting the process to the first 200 of `/readyz`. */
+  readonly readyMs: number
+  /** Resident memory now and at its highest, of the server's own process, in MB; null where the system does not say. */
+  memory(): { readonly nowMb: number; readonly peakMb: number } | null
+  stop(): Promise<void>
+}
+
+export interface ServerOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** For Node, before the program. */
+  readonly flags?: readonly string[]
+}
+
+export async function startServerProcess(dataDir: string, options: ServerOptions = {}): Promise<ServerProcess> {
+  const port = await freePort()
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, [...(options.flags ?? []), program], {
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      SLIPWAY_DATA_DIR: dataDir,
+      SLIPWAY_PORT: String(port),
+      SLIPWAY_LOG_LEVEL: 'warn',
+      SLIPWAY_RATE_LIMIT_PER_MINUTE: '10000000',
+      ...options.env,
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  const url = `http://127.0.0.1:${port}`
+  await untilReady(child, port)
+  const readyMs = performance.now() - startedAt
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    await exited
+  }
+  const pid = child.pid ?? 0
+  return { url, pid, readyMs, memory: () => memoryOf(pid), stop, [Symbol.asyncDispose]: stop }
+}
+
+async function untilReady(child: ChildProcess, port: number): Promise<void> {
+  const giveUpAt = performance.now() + patienceMs
+  while (performance.now() < giveUpAt) {
+    if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode} before it was ready.`)
+    if ((await statusOf(port)) === 200) return
+    await sleep(2)
+  }
+  child.kill('SIGKILL')
+  throw new Error(`The server was not ready after ${patienceMs} ms.`)
+}
+
+function statusOf(port: number): Promise<number | null> {
+  return new Promise(done => {
+    const asked = request({ host: '127.0.0.1', port, path: '/readyz', agent: false }, reply => {
+      reply.resume().on('end', () => done(reply.statusCode ?? null))
+    })
+    asked.on('error', () => done(null)).end()
+  })
+}
+
+function memoryOf(pid: number): { nowMb: number; peakMb: number } | null {
+  const file = `/proc/${pid}/status`
+  if (!existsSync(file)) return null
+  const status = readFileSync(file, 'utf8')
+  const megabytes = (name: string): number =>
+    (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024) / 1_000_000
+  return { nowMb: megabytes('VmRSS'), peakMb: megabytes('VmHWM') }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('A TCP server has no port.')
+  return address.port
+}
+
+/** A folder that is gone afterwards. */
+export class TemporaryFolder implements Disposable {
+  readonly path = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+/** Posts JSON over one kept connection; Node's own client costs less than `fetch` and so hides less. */
+export class Poster implements Disposable {
+  readonly #url: string
+  readonly #agent = new Agent({ keepAlive: true })
+
+  constructor(url: string) {
+    this.#url = url
+  }
+
+  post(path: string, body: unknown): Promise<{ readonly status: number; readonly text: string; readonly at: number }> {
+    return new Promise((done, failed) => {
+      const text = JSON.stringify(body)
+      const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+      const asked = request(`${this.#url}${path}`, { method: 'POST', agent: this.#agent, headers }, reply => {
+        const parts: Buffer[] = []
+        reply.on('data', (part: Buffer) => parts.push(part))
+        reply.on('end', () =>
+          done({ status: reply.statusCode ?? 0, text: Buffer.concat(parts).toString(), at: performance.now() }),
+        )
+      })
+      asked.on('error', failed).end(text)
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy()
+  }
+}
+
+/** An open `/ws/events` socket. */
+export class Watcher implements Disposable {
+  readonly #socket: WebSocket
+  readonly #listeners = new Set<(frame: Frame, at: number) => void>()
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket
+    socket.addEventListener('message', ({ data }) => {
+      const at = performance.now()
+      const frame = JSON.parse(String(data)) as Frame
+      for (const listener of this.#listeners) listener(frame, at)
+    })
+  }
+
+  static async open(url: string): Promise<Watcher> {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/ws/events`)
+    const watcher = new Watcher(socket)
+    await new Promise<void>((opened, failed) => {
+      const stop = watcher.listen(frame => {
+        if (frame.event !== 'connected') return
+        stop()
+        opened()
+      })
+      socket.addEventListener('error', () => failed(new Error('The socket of events could not be opened.')))
+    })
+    return watcher
+  }
+
+  listen(listener: (frame: Frame, at: number) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close()
+  }
+}
+
+export interface Frame {
+  readonly event: string
+  readonly run_id?: string | null
+}
