@@ -73,7 +73,7 @@ export const DeployReply = z.object({
   plan_name: z.string(),
   version: z.string(),
   digest: Digest,
-  /** Warnings only: a plan with errors is refused with `plan.invalid` and its problems in `details`. */
+  /** Warnings only: a plan with errors is refused with `plan.invalid` and its problems in `details.problems`. */
   problems: z.array(PlanProblem),
 })
 export type DeployReply = z.infer<typeof DeployReply>
