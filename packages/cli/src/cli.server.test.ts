@@ -222,8 +222,7 @@ describe('without a server', () => {
     expect(code).toBe(1)
     const { problems } = json(stdout) as { problems: Record<string, string>[] }
     expect(problems.length).toBeGreaterThan(1)
-    for (const problem of problems)
-      expect(Object.keys(problem)).toEqual(having(['path', 'code', 'message', 'hint']))
+    for (const problem of problems) expect(Object.keys(problem)).toEqual(having(['path', 'code', 'message', 'hint']))
     await writeFile(join(folder.path, 'junk.zip'), 'junk')
     expect(await slipway(['check', join(folder.path, 'junk.zip')])).toMatchObject({
       code: 1,

@@ -62,6 +62,9 @@ function liveDisplay(run: Run, terminal: Terminal): Display {
     terminal.write(`${erase()}${lines.join('\n')}\n`)
     drawn = lines.length
   }
+  // However the process ends, the cursor has to come back.
+  const showCursor = (): void => terminal.write('\x1b[?25h')
+  process.once('exit', showCursor)
   terminal.write('\x1b[?25l')
   const timer = setInterval(draw, redrawMs)
   return {
@@ -84,7 +87,8 @@ function liveDisplay(run: Run, terminal: Terminal): Display {
     close() {
       clearInterval(timer)
       draw()
-      terminal.write('\x1b[?25h')
+      showCursor()
+      process.off('exit', showCursor)
       return view
     },
   }

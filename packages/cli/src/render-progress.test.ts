@@ -119,7 +119,7 @@ describe('progress', () => {
     const started = event('inference:started', step('1', evil))
     const view = viewAfter(started)
     const shown = [...lines(view), progressLine(started, view) ?? ''].join('')
-     
+
     expect(shown).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/)
     expect(shown).toContain('name')
   })
