@@ -305,6 +305,17 @@ describe('faults', () => {
     expect(await bed.finished(second.run_id)).toMatchObject({ status: 'failed', error: { reason: 'internal' } })
   })
 
+  test('[ENGINE-26] an answer that cannot be read fails the run, with the error at its step', async () => {
+    const reply = { text: 'no JSON at all', model: 'm', provider: 'p', inputTokens: 1, outputTokens: 1, attempts: 1 }
+    const models = { defaultAgent: 'demo', has: () => true, agents: () => [], generate: () => Promise.resolve(reply) }
+    await using bed = await openBed({ replace: { models } })
+    await bed.client.deploy(promptPlan('prompt', 'v_Prompt-h_Data-c_ThinkJSON-o_Normal'))
+    const { run_id: id } = await bed.client.startRun('prompt', { inputs: { question: 'x' } })
+    const run = await bed.finished(id)
+    expect(run).toMatchObject({ status: 'failed', error: { reason: 'step_failed' }, node_statuses: { '1': 'failed' } })
+    expect(run.error?.stuck).toMatchObject([{ flow_index: '1', why: expect.stringContaining('JSON') as string }])
+  })
+
   test('[RUN-9] a run keeps its package when the plan is replaced or undeployed', async () => {
     await using bed = await openBed()
     await bed.client.deploy(personPlan('ask'))

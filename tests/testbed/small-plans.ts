@@ -113,9 +113,11 @@ export function countingPlan(name: string, steps: number): Uint8Array {
 }
 
 /** Asks a model once. */
-export function promptPlan(name: string): Uint8Array {
+export function promptPlan(
+  name: string,
+  paradigm = 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal',
+): Uint8Array {
   const file = 'provisions/prompts/ask.md'
-  const paradigm = 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal'
   const step = { flowIndex: '1', gives: '{answer}', takes: ['{question}'], paradigm, file }
   const prompt = 'Answer this: $input_1\n\nReturn JSON: {"thinking": "...", "result": "..."}\n'
   return smallPlan({ name, inputs: ['{question}'], finals: ['{answer}'], steps: [step], files: { [file]: prompt } })

@@ -21,10 +21,12 @@ export function detectDialect(concepts: readonly PyDict[], inferences: readonly 
     const interpretation = dictOf(inference.get('working_interpretation'))
     return interpretation.has('output_axis') || dictOf(interpretation.get('syntax')).has('by_axes_source')
   })
-  const marked = concepts.some(
-    concept => typeof concept.get('axis_name') === 'string' && concept.get('is_invariant') === null,
-  )
-  return traced || marked ? '2026-03' : null
+  return traced || concepts.some(isLaterForm) ? '2026-03' : null
+}
+
+/** Whether the later compiler wrote this concept: it alone puts an `is_invariant` of null beside an axis name. */
+export function isLaterForm(concept: PyDict): boolean {
+  return typeof concept.get('axis_name') === 'string' && concept.get('is_invariant') === null
 }
 
 function dictOf(value: Value | undefined): PyDict {

@@ -65,6 +65,23 @@ export class Fields {
     return this.#wrong(key, 'a whole number')
   }
 
+  /** A finite number, whole or not. */
+  number(key: string): number | null {
+    const value = this.value(key)
+    if (value === null) return value
+    const number = value instanceof PyFloat ? value.value : typeof value === 'bigint' ? Number(value) : value
+    return typeof number === 'number' && Number.isFinite(number) ? number : this.#wrong(key, 'a number')
+  }
+
+  /** A list of objects; empty when absent. */
+  dicts(key: string): readonly PyDict[] {
+    const value = this.value(key)
+    if (value === null) return []
+    if (isList(value) && value.every(item => item instanceof PyDict)) return value
+    this.#wrong(key, 'a list of objects')
+    return []
+  }
+
   /** A list of strings; null when absent. */
   texts(key: string): readonly string[] | null {
     const value = this.value(key)

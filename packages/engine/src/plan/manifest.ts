@@ -198,8 +198,8 @@ function agentConfigOf(
   { layout, settings, problems }: { layout: PlanLayout; settings: PlanSettings; problems: Problem[] },
 ): AgentConfig | null {
   if (settings.agentConfig !== null) {
-    const path = joinPath(layout.baseDir, settings.agentConfig)
-    return path === null ? null : readAgentConfig(files, { path, problems })
+    const path = joinPath(layout.baseDir, settings.agentConfig) ?? settings.agentConfig
+    return readAgentConfig(files, { path, problems })
   }
   const [only, ...more] = pathsUnder(files, layout.baseDir).filter(
     path => path.endsWith('.agent.json') && folderOf(path) === layout.baseDir,

@@ -1,5 +1,5 @@
 import { isList, PyDict, type Value } from '../value/value.ts'
-import type { Dialect } from './dialect.ts'
+import { isLaterForm, type Dialect } from './dialect.ts'
 import { Fields, pointer, readJsonText, type Reporting } from './fields.ts'
 import { isFlowIndex } from './flow-index.ts'
 import { problemError, type Problem } from './problems.ts'
@@ -26,6 +26,8 @@ export interface ConceptEntry {
   readonly referenceAxisNames: readonly string[] | null
   readonly flowIndices: readonly string[]
   readonly elementType: string | null
+  /** Has an axis name beside an `is_invariant` of null, as only the later compiler writes it. */
+  readonly isLaterForm: boolean
   /** Where the entry stands: `file#/3`. */
   readonly path: string
 }
@@ -163,6 +165,7 @@ function conceptEntry(dict: PyDict, at: Reporting): ConceptEntry | null {
     referenceAxisNames: fields.texts('reference_axis_names'),
     flowIndices: fields.texts('flow_indices') ?? [],
     elementType: textOrNull(fields.value('reference_element_type')),
+    isLaterForm: isLaterForm(dict),
     path: at.path,
   }
 }

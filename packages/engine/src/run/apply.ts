@@ -1,3 +1,4 @@
+import { hasContent } from '#reference/access'
 import type { Reference } from '#reference/reference'
 import type { FilterInjection, LoopProgress, StepResult } from '#sequence/result'
 import type { StepError } from '#sequence/step'
@@ -39,6 +40,7 @@ class Writer {
   readonly #changes: ConceptChange[] = []
   readonly #items: ItemChange[] = []
   #status: StepRecord['status'] = 'completed'
+  #hollow = false
 
   constructor(state: RunState, finished: Finished, options: ApplyOptions) {
     this.#state = state
@@ -64,6 +66,7 @@ class Writer {
       if (result.timing.filter) this.#inject(result.timing.filter)
     }
     if (result.loop) this.#storeLoop(result.loop)
+    this.#noteHollow(result)
     if (result.output) this.#write(item.concept, { reference: result.output, status: 'complete' })
     if (result.truthMask) truthMasks.set(item.concept, result.truthMask)
     if (result.detail) details[item.slot] = result.detail
@@ -74,6 +77,15 @@ class Writer {
     if (details[item.slot] === 'skipped') tracker.skippedExecutions++
     else tracker.successfulExecutions++
     this.#emitCompleted(result)
+  }
+
+  // The reference engine calls such a step completed, and goes on; at the end of the run it counts as failed.
+  #noteHollow({ output }: StepResult): void {
+    const { item, errors } = this.#finished
+    const [first] = errors
+    if (first === undefined || hasContent(output ?? null)) return
+    this.#hollow = true
+    this.#state.hollow.set(item.slot, `${first.name}: ${first.message}`)
   }
 
   postpone(result: StepResult): void {
@@ -107,6 +119,7 @@ class Writer {
       changes: this.#changes,
       items: this.#items,
       truthMask: (outcome.ok && outcome.result.truthMask) || null,
+      hollow: this.#hollow,
       errors: outcome.ok ? errors : [...errors, outcome.error],
     }
   }

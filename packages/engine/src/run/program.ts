@@ -105,7 +105,7 @@ export function prepareProgram(source: ProgramSource): Program {
   for (const { flowIndex } of entries) if (!slotNumbers.has(flowIndex)) slotNumbers.set(flowIndex, slotNumbers.size)
   const paradigms = loadParadigms(source.paradigms)
   const options: ItemOptions = { names, slotNumbers, dialect: source.dialect, paradigms }
-  const laterCompiler = source.inferences.some(isFromLaterCompiler)
+  const laterCompiler = source.inferences.some(isFromLaterCompiler) || source.concepts.some(entry => entry.isLaterForm)
   const items = entries.map((entry, index) => prepareItem(entry, index, options))
   return {
     dialect: source.dialect,

@@ -40,6 +40,8 @@ export interface StepRecord {
   readonly changes: readonly ConceptChange[]
   readonly items: readonly ItemChange[]
   readonly truthMask: TruthMask | null
+  /** Completed, but every cell of its result ended in an error: the run cannot complete any more. */
+  readonly hollow: boolean
   readonly errors: readonly StepError[]
 }
 

@@ -150,7 +150,7 @@ export class Run {
   }
 
   #endFor(reason: 'finished' | EndReason): RunEnd {
-    const failed = this.state.statuses.filter(status => status === 'failed').length
+    const failed = this.state.statuses.filter(status => status === 'failed').length + this.state.hollow.size
     if (failed > 0) return this.#failed('step_failed', `${failed === 1 ? 'A step' : `${failed} steps`} failed.`)
     if (reason === 'finished') return { status: 'completed', reason: null, stuck: [] }
     if (reason === 'max_cycles') {
@@ -161,7 +161,7 @@ export class Run {
 
   #failed(reason: EndReason, message: string): RunEnd {
     const stuck: StuckStep[] = this.program.items
-      .filter(item => this.state.statusOf(item) !== 'completed')
+      .filter(item => this.state.statusOf(item) !== 'completed' || this.state.hollow.has(item.slot))
       .map(item => ({ flowIndex: item.flowIndex, why: stuckReason(this.state, item) }))
     return { status: 'failed', reason, message, stuck }
   }

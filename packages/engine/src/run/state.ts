@@ -43,6 +43,8 @@ export class RunState {
     failedExecutions: 0,
     retryCount: 0,
   } satisfies Tracker
+  /** Slots of steps that completed with nothing but errors, with the first of these errors. */
+  readonly hollow = new Map<number, string>()
   /** Step records made so far. Of steps that overlap, each end has its own number. */
   records = 0
   /** How many slots are neither completed nor failed. */

@@ -65,7 +65,6 @@ export class RunDriver {
   #underWay = 0
   #seq: number
   #advances = 0
-  #steps = 0
   #calls: number
   #end: { readonly end: RunEnd; readonly last: JournalEntry } | null = null
   #cancelReason: string | null = null
@@ -168,9 +167,7 @@ export class RunDriver {
       this.#toPerform.push(request)
     }
     const isNew = this.#advances > this.#options.position.advances
-    const firstStep = this.#steps + 1
-    this.#steps += progress.records.length
-    const entry = isNew ? this.#entryOfDecision(progress, { changed, firstStep }) : { runId: this.#options.runId }
+    const entry = isNew ? this.#entryOfDecision(progress, changed) : { runId: this.#options.runId }
     if (progress.end !== null) this.#end = { end: progress.end, last: entry }
     else if (isNew) this.#write(entry)
   }
@@ -261,26 +258,19 @@ export class RunDriver {
     }
   }
 
-  #entryOfDecision(progress: Progress, { changed, firstStep }: DecisionNotes): JournalEntry {
+  #entryOfDecision(progress: Progress, changed: Readonly<Record<string, string>>): JournalEntry {
     const { runId } = this.#options
     const events = progress.events.map(event => toRunEvent(event))
     if (Object.keys(changed).length > 0) events.push({ event: 'node:statuses', data: { statuses: changed } })
     return {
       runId,
-      steps: progress.records.map((record, place) => stepRow(runId, firstStep + place, record)),
+      steps: progress.records.map(record => stepRow(runId, record)),
       events: events.map(event => this.#number(event)),
       change: { advances: this.#advances },
     }
   }
 }
 
-interface DecisionNotes {
-  /** The statuses that changed, by flow index. */
-  readonly changed: Readonly<Record<string, string>>
-  /** The number of the decision's first step record in the run. */
-  readonly firstStep: number
-}
-
-function stepRow(runId: string, n: number, record: StepRecord): StepRow {
-  return { run_id: runId, n, record: encodeRecord(record) }
+function stepRow(runId: string, record: StepRecord): StepRow {
+  return { run_id: runId, n: record.n, record: encodeRecord(record) }
 }

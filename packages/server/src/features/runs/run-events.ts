@@ -82,6 +82,7 @@ export function statusChanges(records: readonly StepRecord[]): [string, StepStat
 }
 
 function statusOfRecord(record: StepRecord): StepStatus {
+  if (record.hollow) return 'failed'
   if (record.status === 'completed') return record.detail === 'skipped' ? 'skipped' : 'completed'
   return record.status
 }
