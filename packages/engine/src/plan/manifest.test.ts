@@ -188,12 +188,13 @@ describe('packages', () => {
     ])
   })
 
-  test('[PLAN-16] an agent configuration that is missing is a warning', () => {
-    const result = loadPlan(
-      filesOf({ 'manifest.json': { ...manifest, agent_config: 'x.agent.json' }, ...repositories }),
-    )
-    expect(result).toMatchObject({ ok: true, problems: [{ code: 'agent.file_missing', severity: 'warning' }] })
-  })
+  test.each(['x.agent.json', '../x.agent.json'])(
+    '[PLAN-16] an agent configuration %s that is missing is a warning',
+    path => {
+      const result = loadPlan(filesOf({ 'manifest.json': { ...manifest, agent_config: path }, ...repositories }))
+      expect(result).toMatchObject({ ok: true, problems: [{ code: 'agent.file_missing', severity: 'warning' }] })
+    },
+  )
 
   test('[PLAN-16] agents, tools and mappings', () => {
     const config = {
