@@ -17,10 +17,10 @@ import { normalValue } from '@slipway/engine/conformance/normal-form'
 import { playAndRecord, recordingDict } from '@slipway/engine/conformance/recording'
 import { ScriptedWorld } from '@slipway/engine/conformance/scripted-world'
 import { asDialect } from '@slipway/engine/plan/dialect'
+import { provisionCandidates } from '@slipway/engine/plan/provisions'
 import { parseConceptRepo, parseInferenceRepo } from '@slipway/engine/plan/repositories'
 import type { Effect, EffectOutcome } from '@slipway/engine/run/effects'
 import { prepareProgram } from '@slipway/engine/run/program'
-import { candidatePaths } from '@slipway/engine/run/provision-paths'
 import { Run, type RunInput, type RunOptions } from '@slipway/engine/run/run'
 import { readJson } from '@slipway/engine/value/json-read'
 import { dumpJson } from '@slipway/engine/value/json-write'
@@ -144,7 +144,11 @@ function textAt(path: string): string | null {
 }
 
 export function fileEffect(effect: FileEffect, folder: string): EffectOutcome {
-  const paths = candidatePaths(effect.path, new Map()).map(path => (isAbsolute(path) ? path : resolve(folder, path)))
+  const paths = isAbsolute(effect.path)
+    ? [effect.path]
+    : [effect.path, ...provisionCandidates({ baseDir: '', provisionDirs: new Map() }, effect.path)].map(path =>
+        resolve(folder, path),
+      )
   const found = paths.find(path => isInside(path, folder) && existsSync(path))
   const target = found ?? paths[0] ?? folder
   if (effect.type === 'file.exists') return { ok: true, value: found !== undefined }

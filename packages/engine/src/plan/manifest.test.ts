@@ -184,6 +184,7 @@ describe('packages', () => {
     expect(resolveProvision(plan, '../../etc/passwd')).toBeNull()
     expect(provisionCandidates(plan, 'provisions/prompts/x/a.md')).toEqual([
       'provisions/prompts/x/a.md',
+      'provision/prompts/x/a.md',
       'provisions/prompts/a.md',
     ])
   })

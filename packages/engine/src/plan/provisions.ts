@@ -57,7 +57,8 @@ export function readParadigms(files: PlanFiles, dirs: ProvisionDirs): ReadonlyMa
 
 /**
  * Where a path that a sign holds may lie in the package, best first: as written below the base folder; with its leading
- * `provision/<kind>/` or `<kind>/` mapped to the folder of that kind; its file name alone in that folder.
+ * `provision/<kind>/` or `<kind>/` mapped to the folder of that kind; with the other of the spellings `provision` and
+ * `provisions`; its file name alone in the folder of its kind.
  */
 export function provisionCandidates(
   plan: { readonly baseDir: string; readonly provisionDirs: ProvisionDirs },
@@ -73,8 +74,11 @@ export function provisionCandidates(
   const rest = roots.includes(first) ? parts.slice(2) : parts.slice(1)
   const folder = plan.provisionDirs.get(kind) ?? plan.provisionDirs.get(kind.split('_')[0] ?? kind)
   const mapped = folder === undefined || rest.length === 0 ? [] : [joinPath(folder, rest.join('/'))]
+  const spelled = roots.includes(first)
+    ? [joinPath(plan.baseDir, [first === 'provision' ? 'provisions' : 'provision', ...parts.slice(1)].join('/'))]
+    : []
   const byName = folder === undefined || rest.length < 2 ? [] : [joinPath(folder, rest.at(-1) ?? '')]
-  return [...new Set([direct, ...mapped, ...byName].filter(path => path !== null))]
+  return [...new Set([direct, ...mapped, ...spelled, ...byName].filter(path => path !== null))]
 }
 
 /** The file of the package that a sign's path means; null when there is none. */
