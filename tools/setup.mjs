@@ -1,6 +1,8 @@
 // Installs what is missing, and does nothing when everything is there. Runs on any Node from 20 on, before anything
-// is installed, so it uses nothing but Node itself.
-import { spawnSync } from 'node:child_process'
+// is installed, so it uses nothing but Node itself. With arguments it then runs them as a program under the Node that
+// the packages bring: `node tools/setup.mjs <file> [arguments]`. A shell that has looked up `node` before the
+// installation would go on with the machine's own.
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
@@ -19,6 +21,7 @@ if (reason !== null) {
   if (left !== null) fail(`npm finished, but ${left}. Remove the folder node_modules and try again.`)
   console.log('Installed.')
 }
+if (process.argv.length > 2) runProgram(process.argv.slice(2))
 
 /** Why packages have to be installed, or null when those of the lockfile are all there. */
 function whyInstall() {
@@ -55,6 +58,18 @@ function install() {
   if (done.error) fail(`npm could not be started (${done.error.message}). Is it installed?`)
   if (done.status !== 0)
     fail('npm could not install the packages. The lines above say why; is the npm registry reachable?')
+}
+
+function runProgram(args) {
+  const node = `${root}/node_modules/node/bin/node${process.platform === 'win32' ? '.exe' : ''}`
+  const program = spawn(existsSync(node) ? node : process.execPath, args, { cwd: root, stdio: 'inherit' })
+  // Ctrl-C reaches the program by itself, since it is in our group; we only wait for what it makes of it.
+  process.on('SIGINT', () => undefined)
+  process.on('SIGTERM', () => program.kill('SIGTERM'))
+  program.on('error', error => fail(`${args[0]} could not be started: ${error.message}`))
+  program.on('exit', (code, signal) => {
+    process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1)
+  })
 }
 
 function fail(message) {
