@@ -30,6 +30,7 @@ export const errorCodes = {
   'server.stopping': { status: 503, retryable: true },
   'server.busy': { status: 503, retryable: true },
   'server.unreachable': { status: 503, retryable: true },
+  'tool.disabled': { status: 403, retryable: false },
   'sandbox.unavailable': { status: 503, retryable: false },
   'sandbox.timeout': { status: 500, retryable: false },
   'sandbox.memory': { status: 500, retryable: false },

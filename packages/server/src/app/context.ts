@@ -5,7 +5,14 @@ import type { Settings } from '@slipway/protocol/settings'
 import { openDatabase, type Database } from '#db/database'
 import { lockFolder } from '#db/folder-lock'
 import { EventLog } from '#features/events/events'
-import { createModels, demoOnly, parseAgents, type Models } from '#features/models/models'
+import {
+  agentProblems,
+  createModels,
+  demoOnly,
+  parseAgents,
+  type Models,
+  type ModelsConfig,
+} from '#features/models/models'
 import { Plans, type PlanRuns } from '#features/plans/plans'
 import { Runs } from '#features/runs/runs'
 import { checkRequirements } from '#features/sandboxes/requirements'
@@ -58,6 +65,7 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
       limits: { archiveBytes: settings.maxBodyBytes, totalBytes: settings.maxPlanBytes },
       defaultDialect: settings.defaultDialect,
       missingPackages: async names => checkRequirements(names, await sandboxes.get()),
+      warningsOf: ({ agentConfig }) => agentProblems(agentConfig),
       runs: planRuns(() => runs),
     })
   const runs: Runs =
@@ -98,6 +106,6 @@ function sandboxLimits(settings: Settings): Partial<SandboxLimits> {
   return { callTimeoutMs: settings.scriptTimeoutMs, memoryBytes: settings.scriptMemoryBytes }
 }
 
-async function readAgents({ agentsFile }: Paths): Promise<ReturnType<typeof parseAgents>> {
+async function readAgents({ agentsFile }: Paths): Promise<ModelsConfig> {
   return existsSync(agentsFile) ? parseAgents(await readFile(agentsFile, 'utf8'), agentsFile) : demoOnly
 }

@@ -1,6 +1,7 @@
 import { AppError } from '@slipway/protocol/errors'
 import { expect, test } from 'vitest'
-import { demoOnly, parseAgents } from './agents.ts'
+import { demoOnly } from './agents.ts'
+import { parseAgents } from './agents-file.ts'
 
 const file = `
 agents:

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { AppError } from '@slipway/protocol/errors'
 import { expect, test } from 'vitest'
-import { parseAgents } from './agents.ts'
+import { parseAgents } from './agents-file.ts'
 import { createModels, type Models } from './models.ts'
 
 const key = 'test-key-8fd2c1'

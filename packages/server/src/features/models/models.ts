@@ -8,8 +8,8 @@ import type { AgentConfig, ModelsConfig, ProviderName } from './agents.ts'
 import type { ModelProvider } from './provider.ts'
 import type { RetrySettings } from './router.ts'
 
-export { demoOnly, parseAgents, type ModelsConfig } from './agents.ts'
-export { agentFor, agentsOfPlan, serverAgentFor, type PlanAgent, type PlanAgents } from './plan-agents.ts'
+export { demoOnly, type ModelsConfig } from './agents.ts'
+export { agentProblems, stepAgents, type StepAgent } from './plan-agents.ts'
 export type { ModelProvider } from './provider.ts'
 
 export type AgentView = z.infer<typeof AgentViewSchema>
@@ -56,6 +56,12 @@ export interface ModelsOptions {
 const systemText = 'You are a helpful assistant.'
 const defaultRetry: RetrySettings = { firstDelayMs: 500, longestDelayMs: 20_000, longestRetryAfterMs: 60_000 }
 const defaultMaxReplyBytes = 8 * 1024 * 1024
+
+/** Reads the text of `config/agents.yaml`; throws `config.invalid`. What reads it is loaded only where there is one. */
+export async function parseAgents(text: string, path: string): Promise<ModelsConfig> {
+  const file = await import('./agents-file.ts')
+  return file.parseAgents(text, path)
+}
 
 export function createModels(config: ModelsConfig, options: ModelsOptions = {}): Models {
   const byName = new Map(config.agents.map(agent => [agent.name, agent]))

@@ -70,6 +70,8 @@ export interface PlansDeps {
   readonly defaultDialect: Dialect
   /** The Python packages of a list that scripts cannot use here. */
   readonly missingPackages: (requirements: readonly string[]) => Promise<readonly string[]>
+  /** What other parts of the server warn of. */
+  readonly warningsOf: (plan: LoadedPlan) => Promise<readonly PlanProblem[]>
   /** Milliseconds since 1970. */
   readonly now: () => number
 }

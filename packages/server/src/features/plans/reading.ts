@@ -17,6 +17,8 @@ export interface ReadingOptions {
   readonly defaultDialect: Dialect
   /** The Python packages of a list that scripts cannot use here. */
   readonly missingPackages: (requirements: readonly string[]) => Promise<readonly string[]>
+  /** What other parts of the server warn of. */
+  readonly warningsOf: (plan: LoadedPlan) => Promise<readonly PlanProblem[]>
 }
 
 /** Reads and checks a plan for the first time. Throws `plan.invalid` with all problems, and `plan.requirements`. */
@@ -36,7 +38,7 @@ export async function readNewPlan(files: PlanFiles, options: ReadingOptions): Pr
       { details: { missing } },
     )
   }
-  return { plan, problems }
+  return { plan, problems: [...problems, ...(await options.warningsOf(plan))] }
 }
 
 /** Reads a plan that was checked when it was deployed. */

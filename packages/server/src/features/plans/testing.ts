@@ -70,6 +70,7 @@ export async function openBed({ folder, over = {} }: BedOptions = {}): Promise<B
     plansDir,
     defaultDialect: '2026-01',
     missingPackages: () => Promise.resolve([]),
+    warningsOf: () => Promise.resolve([]),
     now: Date.now,
     ...over,
   })

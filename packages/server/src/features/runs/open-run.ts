@@ -8,6 +8,7 @@ import type { PythonSession } from '#features/sandboxes/sandboxes'
 import { toFinalConcept } from './final-concepts.ts'
 import type { Journal } from './journal.ts'
 import type { People } from './people.ts'
+import { planTools } from './plan-tools.ts'
 import { preparedPlan } from './prepared-plan.ts'
 import { RunDriver, type Closing, type RunPosition } from './run-driver.ts'
 import { RunEffects } from './run-effects.ts'
@@ -34,7 +35,7 @@ export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedR
   const row = await findRun(deps.db.read, runId)
   if (!row) throw new AppError('run.unknown', `There is no run ${runId}.`)
   const plan = await deps.plans.loadDigest(row.plan_digest)
-  const { program, flowIndexes, conceptOf, agentOf } = preparedPlan(plan.plan, deps.models)
+  const { program, flowIndexes, conceptOf, agentOf } = await preparedPlan(plan.plan, deps.models)
   const board = new StepBoard(flowIndexes)
   const engine = new EngineRun(program, {
     mode: row.mode === 'sequential' ? 'sequential' : 'parallel',
@@ -54,7 +55,8 @@ export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedR
     effects: new RunEffects({
       runId,
       planId: row.plan_id,
-      agentOf: flowIndex => agentOf(flowIndex) ?? row.agent,
+      agentOf: flowIndex => agentOf(flowIndex)?.answeredBy ?? row.agent,
+      tools: planTools({ plan: plan.plan, agentOf: flowIndex => agentOf(flowIndex)?.described ?? null }),
       models: deps.models,
       people: deps.people,
       files: () => workshop.files(),

@@ -6,6 +6,7 @@ import { AppError } from '@slipway/protocol/errors'
 import type { Models } from '#features/models/models'
 import type { PythonSession } from '#features/sandboxes/sandboxes'
 import type { Answer, People, Question } from './people.ts'
+import type { PlanTools } from './plan-tools.ts'
 import type { RunEventDraft } from './run-events.ts'
 import { FileError, type RunFiles } from './run-files.ts'
 
@@ -30,6 +31,7 @@ export interface RunEffectsDeps {
   readonly runId: string
   readonly planId: string
   readonly agentOf: (flowIndex: string) => string
+  readonly tools: PlanTools
   readonly models: Models
   readonly people: People
   /** The run's files, once its folder is there. */
@@ -83,13 +85,15 @@ export class RunEffects {
 
   async #call(request: EffectRequest, signal: AbortSignal): Promise<Answered> {
     const { effect } = request
+    this.#deps.tools.check(request)
+    const timeoutMs = this.#deps.tools.scriptTimeoutMs(request.flowIndex)
     switch (effect.type) {
       case 'model.generate':
         return this.#generate(effect, { flowIndex: request.flowIndex, signal })
       case 'script.call':
-        return { value: await (await this.#deps.python()).callFunction({ ...effect, signal }) }
+        return { value: await (await this.#deps.python()).callFunction({ ...effect, timeoutMs, signal }) }
       case 'script.execute':
-        return { value: await (await this.#deps.python()).execute({ ...effect, signal }) }
+        return { value: await (await this.#deps.python()).execute({ ...effect, timeoutMs, signal }) }
       case 'file.read':
         return { value: await (await this.#deps.files()).read(effect.path) }
       case 'file.exists':

@@ -120,7 +120,7 @@ export class Runs implements AsyncDisposable {
       advances: 0,
       progress: JSON.stringify({
         ...noProgress,
-        total_count: preparedPlan(plan.plan, this.#deps.models).flowIndexes.length,
+        total_count: (await preparedPlan(plan.plan, this.#deps.models)).flowIndexes.length,
       }),
       node_statuses: '{}',
       error: null,
@@ -360,7 +360,7 @@ export class Runs implements AsyncDisposable {
   async #storedStatuses(row: RunRow): Promise<unknown> {
     if (row.status === 'completed' || row.status === 'failed') return parseJson(row.node_statuses)
     const plan = await this.#deps.plans.loadDigest(row.plan_digest)
-    return new StepBoard(preparedPlan(plan.plan, this.#deps.models).flowIndexes).statuses()
+    return new StepBoard((await preparedPlan(plan.plan, this.#deps.models)).flowIndexes).statuses()
   }
 
   async #writtenFiles(row: RunRow): Promise<RunResult['files']> {

@@ -65,6 +65,8 @@ export interface FunctionCall {
   readonly args: PyDict
   /** Also pass `body` if the function has a parameter of that name or `**kwargs`. */
   readonly withBody: boolean
+  /** A limit of this call below the session's `callTimeoutMs`. */
+  readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -72,6 +74,8 @@ export interface ScriptCall {
   readonly path: string
   readonly code: string
   readonly globals: PyDict
+  /** A limit of this call below the session's `callTimeoutMs`. */
+  readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
 

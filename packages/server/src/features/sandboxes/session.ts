@@ -10,6 +10,8 @@ const START_TIMEOUT_MS = 30_000
 /** Starts an interpreter for the folder of a session. Its first line says that it is ready. */
 export type Launch = (options: OpenSandbox, limits: SandboxLimits) => Promise<Interpreter>
 
+type CallLimits = Pick<ScriptCall, 'signal' | 'timeoutMs'>
+
 export interface SessionOptions {
   readonly limits: SandboxLimits
   readonly onClose?: (() => void) | undefined
@@ -37,11 +39,11 @@ export class InterpreterSession implements PythonSession {
   }
 
   callFunction(call: FunctionCall): Promise<Value> {
-    return this.#inTurn(call.signal, id => callLine(id, call))
+    return this.#inTurn(call, id => callLine(id, call))
   }
 
   execute(call: ScriptCall): Promise<Value> {
-    return this.#inTurn(call.signal, id => executeLine(id, call))
+    return this.#inTurn(call, id => executeLine(id, call))
   }
 
   /** The process that works for this session now, for measurements and tests. */
@@ -62,24 +64,22 @@ export class InterpreterSession implements PythonSession {
     this.#onClose?.()
   }
 
-  #inTurn(signal: AbortSignal | undefined, request: (id: number) => string): Promise<Value> {
-    const turn = this.#last.then(() => this.#exchange(signal, request))
+  #inTurn(call: CallLimits, request: (id: number) => string): Promise<Value> {
+    const turn = this.#last.then(() => this.#exchange(call, request))
     this.#last = turn.catch(() => undefined)
     return turn
   }
 
-  async #exchange(signal: AbortSignal | undefined, request: (id: number) => string): Promise<Value> {
+  async #exchange({ signal, timeoutMs = Infinity }: CallLimits, request: (id: number) => string): Promise<Value> {
     this.#refuseWhenClosed()
     signal?.throwIfAborted()
     const id = ++this.#lastId
+    const longest = Math.min(timeoutMs, this.#limits.callTimeoutMs)
     try {
       const interpreter = await this.#ready(signal)
       const reply = await interpreter.ask(request(id), {
-        timeoutMs: this.#limits.callTimeoutMs,
-        onTimeout: new AppError(
-          'sandbox.timeout',
-          `The script did not finish within ${this.#limits.callTimeoutMs} ms and was ended.`,
-        ),
+        timeoutMs: longest,
+        onTimeout: new AppError('sandbox.timeout', `The script did not finish within ${longest} ms and was ended.`),
         signal,
       })
       const { value, output } = readReply(reply, id, this.#limits)
