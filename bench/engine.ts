@@ -4,10 +4,12 @@ import { benchReplayedRuns } from './replayed-runs.ts'
 import type { Report } from './report.ts'
 import { buildPrograms } from './server-process.ts'
 import { benchServedRuns } from './served-runs.ts'
+import { benchStartUp } from './start-up.ts'
 
 const parts: Readonly<Record<string, () => Promise<Pick<Report, 'rows' | 'left'>>>> = {
   replay: benchReplayedRuns,
   serve: benchServedRuns,
+  start: benchStartUp,
   latency: benchFirstFrame,
 }
 

@@ -65,8 +65,14 @@ async function measureOn(server: ServerProcess, workload: Workload, concurrency:
   await round()
   const figures = await rounds(roundCount, round)
   const at = `${what}, ${concurrency} at a time`
+  const cutNote = watcher.cuts === 0 ? note : `${note}; the watcher was cut ${watcher.cuts} times`
   const rows = [
-    rowOf(`durable steps per second, ${at}`, { unit: 'executions/s', rounds: figures, better: 'higher', note }),
+    rowOf(`durable steps per second, ${at}`, {
+      unit: 'executions/s',
+      rounds: figures,
+      better: 'higher',
+      note: cutNote,
+    }),
   ]
   const memory = server.memory()
   if (memory) {

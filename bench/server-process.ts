@@ -135,31 +135,23 @@ export class Poster implements Disposable {
   }
 }
 
-/** An open `/ws/events` socket. */
+/** An open `/ws/events` socket, which continues where it was when the server cuts it for being behind. */
 export class Watcher implements Disposable {
-  readonly #socket: WebSocket
+  /** How often the server cut it. */
+  cuts = 0
+  readonly #url: string
   readonly #listeners = new Set<(frame: Frame, at: number) => void>()
+  #socket: WebSocket | null = null
+  #lastId: number | null = null
+  #closed = false
 
-  private constructor(socket: WebSocket) {
-    this.#socket = socket
-    socket.addEventListener('message', ({ data }) => {
-      const at = performance.now()
-      const frame = JSON.parse(String(data)) as Frame
-      for (const listener of this.#listeners) listener(frame, at)
-    })
+  private constructor(url: string) {
+    this.#url = url.replace('http', 'ws')
   }
 
   static async open(url: string): Promise<Watcher> {
-    const socket = new WebSocket(`${url.replace('http', 'ws')}/ws/events`)
-    const watcher = new Watcher(socket)
-    await new Promise<void>((opened, failed) => {
-      const stop = watcher.listen(frame => {
-        if (frame.event !== 'connected') return
-        stop()
-        opened()
-      })
-      socket.addEventListener('error', () => failed(new Error('The socket of events could not be opened.')))
-    })
+    const watcher = new Watcher(url)
+    await watcher.#connect()
     return watcher
   }
 
@@ -169,11 +161,34 @@ export class Watcher implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#socket.close()
+    this.#closed = true
+    this.#socket?.close()
+  }
+
+  #connect(): Promise<void> {
+    const after = this.#lastId === null ? '' : `?after=${this.#lastId}`
+    const socket = new WebSocket(`${this.#url}/ws/events${after}`)
+    this.#socket = socket
+    return new Promise((opened, failed) => {
+      socket.addEventListener('message', ({ data }) => {
+        const at = performance.now()
+        const frame = JSON.parse(String(data)) as Frame
+        if (frame.event === 'connected') return opened()
+        if (frame.id !== undefined) this.#lastId = frame.id
+        for (const listener of this.#listeners) listener(frame, at)
+      })
+      socket.addEventListener('error', () => failed(new Error('The socket of events could not be opened.')))
+      socket.addEventListener('close', () => {
+        if (this.#closed) return
+        this.cuts++
+        this.#connect().catch((error: unknown) => console.error(error))
+      })
+    })
   }
 }
 
 export interface Frame {
   readonly event: string
+  readonly id?: number
   readonly run_id?: string | null
 }
