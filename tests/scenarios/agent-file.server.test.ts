@@ -46,7 +46,7 @@ function planWith({
 }
 
 async function runOf(bed: Bed, plan: Given): Promise<RunDetails> {
-  await bed.client.deploy(planWith(plan), { replace: 'true' })
+  await bed.client.deploy(planWith(plan), { replace: true })
   const { run_id: id } = await bed.client.startRun('agents')
   return bed.finished(id)
 }

@@ -79,6 +79,12 @@ describe('starting', () => {
     const request = { inputs: { spoken_word: 'once' }, idempotency_key: 'key-1' }
     const runs = await Promise.all([1, 2, 3, 4].map(() => bed.client.startRun('echo', request)))
     expect(new Set(runs.map(run => run.run_id)).size).toBe(1)
+    const byHeader = await fetch(`${bed.server.url}/api/runs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'key-1' },
+      body: JSON.stringify({ plan_id: 'echo', inputs: request.inputs }),
+    })
+    expect(await byHeader.json()).toMatchObject({ run_id: runs[0]?.run_id })
     const other = { ...request, inputs: { spoken_word: 'twice' } }
     await expect(bed.client.startRun('echo', other)).rejects.toMatchObject({ code: 'run.conflict' })
     const again = { inputs: { spoken_word: 'x' }, run_id: runs[0]?.run_id }
@@ -321,7 +327,7 @@ describe('faults', () => {
     await bed.client.deploy(personPlan('ask'))
     const { run_id: id, plan_digest: digest } = await bed.client.startRun('ask', { inputs: { question: 'x' } })
     const input = await question(bed, id)
-    await bed.client.deploy(echoPlan('ask'), { replace: 'true' })
+    await bed.client.deploy(echoPlan('ask'), { replace: true })
     await bed.client.answer(input, 'still here')
     expect(await bed.finished(id)).toMatchObject({ status: 'completed', plan_digest: digest })
     expect(await onlyValue(bed, id)).toBe('still here')

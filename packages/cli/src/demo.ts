@@ -95,7 +95,7 @@ async function showExample(session: Session, name: string): Promise<boolean> {
   for (const example of examples) {
     const found = await readPackage(join(folder, example.name))
     if (found.type !== 'folder') continue
-    const reply = await client.deploy(packPlan(found.files), { replace: 'true', signal })
+    const reply = await client.deploy(packPlan(found.files), { replace: true, signal })
     ids.set(example.name, reply.plan_id)
     terminal.print(`Deployed ${reply.plan_id} ${reply.version}`)
   }

@@ -121,7 +121,7 @@ export const StartRun = z
     agent: z.string().max(200).optional(),
     max_cycles: z.number().int().min(1).max(100_000).optional(),
     mode: z.enum(['parallel', 'sequential']).optional(),
-    /** Two requests with the same key start one run. */
+    /** Two requests with the same key start one run. The header `Idempotency-Key` does the same. */
     idempotency_key: z.string().min(1).max(200).optional(),
   })
   .refine(body => !(body.inputs && body.ground_inputs), {

@@ -13,7 +13,12 @@ import {
   type Waiting,
 } from './transport.ts'
 
-export type DeployOptions = Partial<QueryInputOf<typeof api.deployPlan>> & Waiting
+export interface DeployOptions extends Waiting {
+  /** Check only; nothing is stored. */
+  readonly dryRun?: boolean | undefined
+  /** Put other content in the place of a version that is deployed. */
+  readonly replace?: boolean | undefined
+}
 export type ListRunsOptions = QueryInputOf<typeof api.listRuns> & Waiting
 export type TraceOptions = QueryInputOf<typeof api.getRunTrace> & Waiting
 export type Answer = BodyInputOf<typeof api.answerInput>['answer']
@@ -69,13 +74,17 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
+function flag(value: boolean | undefined): string | undefined {
+  return value === undefined ? undefined : String(value)
+}
+
 type PlanMethods = Pick<Client, 'deploy' | 'plans' | 'plan' | 'planGraph' | 'deletePlan'>
 
 function planMethods({ call, page }: Transport): PlanMethods {
   return {
     deploy: (bytes, { dryRun, replace, signal, timeoutMs } = {}) =>
       call(api.deployPlan, {
-        query: { dryRun, replace },
+        query: { dryRun: flag(dryRun), replace: flag(replace) },
         upload: { field: 'plan', name: 'plan.zip', bytes },
         signal,
         timeoutMs: timeoutMs ?? uploadTimeoutMs,
@@ -86,7 +95,7 @@ function planMethods({ call, page }: Transport): PlanMethods {
     deletePlan: async (id, { force, ...wait } = {}) => {
       await call(api.deletePlan, {
         params: { id: asPlanId(id) },
-        query: { force: force === undefined ? undefined : String(force) },
+        query: { force: flag(force) },
         ...wait,
       })
     },

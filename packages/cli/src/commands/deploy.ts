@@ -24,7 +24,7 @@ export function addDeploy(program: Command, cli: Cli): void {
       cli.act(async ({ client, terminal, json, printJson }, path: string, { dryRun, replace }: DeployFlags) => {
         const found = await readPackage(path)
         const bytes = found.type === 'archive' ? found.bytes : packPlan(found.files)
-        const reply = await client.deploy(bytes, { dryRun: flag(dryRun), replace: flag(replace) })
+        const reply = await client.deploy(bytes, { dryRun, replace })
         if (json) printJson(reply)
         else {
           terminal.print(sentence(reply, basename(path)))
@@ -34,10 +34,6 @@ export function addDeploy(program: Command, cli: Cli): void {
         return exitCodes.done
       }),
     )
-}
-
-function flag(given: boolean | undefined): string | undefined {
-  return given === undefined ? undefined : String(given)
 }
 
 function sentence(reply: DeployReply, name: string): string {

@@ -62,6 +62,7 @@ export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedR
       files: () => workshop.files(),
       python: () => workshop.python(),
       tell: event => driver.tell(event),
+      now: deps.now,
     }),
     closing: end => closing(end, { engine, board, conceptOf, now: deps.now }),
   })

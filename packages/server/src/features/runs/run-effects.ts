@@ -39,6 +39,8 @@ export interface RunEffectsDeps {
   /** The run's one interpreter, started when it is first needed. */
   readonly python: () => Promise<PythonSession>
   readonly tell: (event: RunEventDraft) => void
+  /** Milliseconds since 1970. */
+  readonly now: () => number
 }
 
 const noFacts: CallFacts = {
@@ -110,7 +112,7 @@ export class RunEffects {
       case 'chat.read':
         return this.#readChat(request, signal)
       case 'chat.write':
-        return { value: PyDict.from({ sent: true }), events: [this.#chatMessage('assistant', effect.message)] }
+        return { value: this.#sent(), events: [this.#chatMessage('assistant', effect.message)] }
       case 'chat.close':
         return { value: PyDict.from({ closed: true }), events: [] }
       case 'canvas.execute':
@@ -171,6 +173,10 @@ export class RunEffects {
     })
     tell({ event: 'user_input:completed', data: { flow_index: request.flowIndex, input_id: inputId } })
     return answer
+  }
+
+  #sent(): Value {
+    return PyDict.from({ sent: true, timestamp: new Date(this.#deps.now()).toISOString() })
   }
 
   #chatMessage(role: string, content: Value): RunEventDraft {

@@ -19,7 +19,12 @@ import type { Runs } from './runs.ts'
 
 export function runRoutes(runs: Runs): Handler[] {
   return [
-    handle(startRun, ({ body, bodyText }) => runs.start(body, inputsOf(bodyText))),
+    handle(startRun, ({ body, bodyText, headers }) =>
+      runs.start(
+        { ...body, idempotency_key: body.idempotency_key ?? keyOf(headers['idempotency-key']) },
+        inputsOf(bodyText),
+      ),
+    ),
     handle(listRuns, async ({ query, url }) => {
       const { runs: items, next } = await runs.list({
         planId: query.plan_id,
@@ -48,6 +53,10 @@ export function runRoutes(runs: Runs): Handler[] {
       return { status: 'answered' as const, input_id: params.id }
     }),
   ]
+}
+
+function keyOf(header: string | readonly string[] | undefined): string | undefined {
+  return typeof header === 'string' && header !== '' ? header.slice(0, 200) : undefined
 }
 
 // Read from the text, so that `1.0`, long integers and the order of keys reach the plan as they were sent.
