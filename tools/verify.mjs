@@ -2,7 +2,15 @@
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 
-const checks = ['check:types', 'check:lint', 'check:imports', 'check:format', 'check:dead', 'check:rules']
+const checks = [
+  'check:types',
+  'check:lint',
+  'check:imports',
+  'check:format',
+  'check:dead',
+  'check:rules',
+  'check:reference',
+]
 
 function run(check) {
   return new Promise(resolve => {
