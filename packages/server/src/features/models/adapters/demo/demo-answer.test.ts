@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { demoAnswer, demoNote } from './demo-provider.ts'
+import { demoAnswer, demoNote } from './demo-answer.ts'
 
 const audit = `The quarterly audit of the Northwind warehouse took place in May.
 Inventory records were wrong for 12 of 340 pallets. The fire doors on level two do not close.
