@@ -23,11 +23,11 @@ export async function benchServedRuns(): Promise<Pick<Report, 'rows' | 'left'>> 
   const left: string[] = []
   const loop = { sandbox: 'wasm' as const }
   const workloads: Workload[] = [
-    { ...loop, what: 'a loop without effects', plan: copyLoop(200), runs: 5, note: 'one decision and commit a run' },
+    { ...loop, what: 'a loop without effects', plan: copyLoop(50), runs: 5, note: 'one decision and commit a run' },
     {
       ...loop,
       what: 'a loop that reads a file',
-      plan: fillLoop(100),
+      plan: fillLoop(50),
       runs: 5,
       note: 'one durable answer an iteration',
     },
