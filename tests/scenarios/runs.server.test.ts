@@ -1,4 +1,5 @@
 import { AppError } from '@slipway/protocol/errors'
+import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
 import { countingPlan, echoPlan, personPlan, promptPlan, scriptPlan } from '../testbed/small-plans.ts'
@@ -248,6 +249,75 @@ describe('people', () => {
     expect(await bed.client.inputs()).toEqual([])
     const names = (await bed.events(id)).map(event => event.event)
     expect(names.filter(name => name.startsWith('user_input:'))).toEqual(['user_input:request', 'user_input:completed'])
+  })
+})
+
+describe('pausing', () => {
+  test('[RUN-19] a paused run begins nothing more and goes on where it stood', async () => {
+    await using bed = await openBed()
+    await bed.client.deploy(countingPlan('counting', 6))
+    const { run_id: id } = await bed.client.startRun('counting')
+    await expect
+      .poll(async () => (await bed.client.run(id)).progress.completed_count, { timeout: 30_000 })
+      .toBeGreaterThanOrEqual(1)
+    await bed.client.pause(id)
+    await expect.poll(async () => (await bed.client.run(id)).status, { timeout: 30_000 }).toBe('paused')
+    const paused = await bed.client.run(id)
+    const calls = (await bed.client.trace(id)).items.length
+    expect(paused.progress.completed_count).toBeLessThan(6)
+    expect(bed.server.context.runs.counts()).toEqual({ running: 0, pending: 0 })
+    await expect(bed.client.pause(id)).rejects.toMatchObject({ code: 'run.state' })
+    expect((await bed.client.trace(id)).items.length).toBe(calls)
+    await bed.client.resume(id)
+    expect(await bed.finished(id)).toMatchObject({ status: 'completed' })
+    expect(await onlyValue(bed, id)).toBe(6)
+    const events = await bed.events(id)
+    expect(events.map(event => event.seq)).toEqual(events.map((_, index) => index + 1))
+    const told = events
+      .map(event => event.event)
+      .filter(name => name.startsWith('execution:') && name !== 'execution:progress')
+    expect(told).toEqual(['execution:paused', 'execution:resumed'])
+    await expect(bed.client.resume(id)).rejects.toMatchObject({ code: 'run.state' })
+  })
+
+  test('[RUN-19] a pause survives a restart, its question can be answered meanwhile, and it can be stopped', async () => {
+    await using folder = await temporaryDataFolder()
+    const dataDir = folder.path
+    let asked = ''
+    let stopped = ''
+    {
+      await using bed = await openBed({ dataDir })
+      await bed.client.deploy(personPlan('ask'))
+      asked = (await bed.client.startRun('ask', { inputs: { question: 'a' } })).run_id
+      stopped = (await bed.client.startRun('ask', { inputs: { question: 'b' } })).run_id
+      for (const id of [asked, stopped]) {
+        await question(bed, id)
+        await bed.client.pause(id)
+        await expect.poll(async () => (await bed.client.run(id)).status, { timeout: 30_000 }).toBe('paused')
+      }
+    }
+    await using bed = await openBed({ dataDir })
+    expect((await bed.client.runs({ status: 'paused' })).items).toHaveLength(2)
+    await bed.client.answer(await question(bed, asked), 'answered while paused')
+    await bed.client.resume(asked)
+    expect(await bed.finished(asked)).toMatchObject({ status: 'completed' })
+    expect(await onlyValue(bed, asked)).toBe('answered while paused')
+    await bed.client.stop(stopped)
+    expect(await bed.finished(stopped)).toMatchObject({ status: 'failed', error: { reason: 'cancelled' } })
+  })
+
+  test('[RUN-19] a run that waits in the queue can be paused and takes its place again when it is resumed', async () => {
+    await using bed = await openBed({ settings: { maxConcurrentRuns: 1 } })
+    await bed.client.deploy(personPlan('ask'))
+    const first = await bed.client.startRun('ask', { inputs: { question: 'a' } })
+    const second = await bed.client.startRun('ask', { inputs: { question: 'b' } })
+    expect(await bed.client.pause(second.run_id)).toMatchObject({ status: 'paused', queue_position: null })
+    await bed.client.answer(await question(bed, first.run_id), 'yes')
+    await bed.finished(first.run_id)
+    expect((await bed.client.run(second.run_id)).status).toBe('paused')
+    await bed.client.resume(second.run_id)
+    await bed.client.answer(await question(bed, second.run_id), 'yes')
+    expect(await bed.finished(second.run_id)).toMatchObject({ status: 'completed' })
   })
 })
 

@@ -2,15 +2,9 @@ import { once } from 'node:events'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseJson } from '@slipway/kit/json'
+import { temporaryFolder } from '@slipway/server/app/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  examplePlans,
-  slipway,
-  spawnSlipway,
-  startSlipway,
-  temporaryFolder,
-  type Server,
-} from '../../../tests/testbed/slipway.ts'
+import { examplePlans, slipway, spawnSlipway, startSlipway, type Server } from '../../../tests/testbed/slipway.ts'
 
 let server: Server
 beforeAll(async () => {

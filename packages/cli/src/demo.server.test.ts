@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { compileCache } from '@slipway/server/app/testing'
 import { expect, test } from 'vitest'
 import { repository } from '../../../tests/testbed/slipway.ts'
 
@@ -16,7 +17,7 @@ test('[CLI-16] the demo deploys the examples, runs one to its end and exits with
     [join(repository, 'packages/cli/src/demo.ts'), '--once', '--temp', '--port', port],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+      env: { ...compileCache(), PATH: process.env['PATH'], HOME: process.env['HOME'] },
     },
   )
   const [said] = await Promise.all([text(demo.stdout), once(demo, 'close')])

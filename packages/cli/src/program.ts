@@ -11,6 +11,7 @@ import { addAnswer, addInputs } from './commands/questions.ts'
 import { addResult } from './commands/result.ts'
 import { addRun } from './commands/run.ts'
 import { addRuns } from './commands/runs.ts'
+import { addPause, addResume } from './commands/pause.ts'
 import { addStop } from './commands/stop.ts'
 import { addUp } from './commands/up.ts'
 import type { Cli } from './session.ts'
@@ -24,6 +25,8 @@ const commands = [
   addRuns,
   addLogs,
   addResult,
+  addPause,
+  addResume,
   addStop,
   addInputs,
   addAnswer,

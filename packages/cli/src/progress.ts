@@ -53,10 +53,18 @@ export function startProgress(run: Run): ProgressView {
   }
 }
 
+const stateAfter: Readonly<Partial<Record<RunEvent['event'], RunState>>> = {
+  'execution:paused': 'paused',
+  'execution:resumed': 'running',
+  'execution:stopped': 'stopping',
+}
+
 /** The view behind one more event. Events without a meaning for progress change nothing but the time. */
 export function applyEvent(before: ProgressView, event: RunEvent): ProgressView {
   const view = { ...before, heardAt: event.ts, connection: null }
   const { number } = fields(event)
+  const state = stateAfter[event.event]
+  if (state) return { ...view, state }
   switch (event.event) {
     case 'run:queued':
       return { ...view, state: 'pending', queuePosition: number('position') ?? number('queue_position') ?? null }
@@ -66,8 +74,6 @@ export function applyEvent(before: ProgressView, event: RunEvent): ProgressView 
       return { ...view, state: 'completed', endedAt: event.ts, waitsForAnswer: false }
     case 'run:failed':
       return { ...view, state: 'failed', endedAt: event.ts, waitsForAnswer: false }
-    case 'execution:stopped':
-      return { ...view, state: 'stopping' }
     case 'cycle:started':
       return { ...view, cycle: number('cycle') ?? view.cycle }
     case 'execution:progress':

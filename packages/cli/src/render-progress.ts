@@ -95,6 +95,10 @@ export function progressLine(event: RunEvent, view: ProgressView): string | null
       return `${view.runId} started: ${oneLine(view.planId)}, ${view.total} steps`
     case 'run:recovered':
       return `${view.runId} goes on after a restart of the server`
+    case 'execution:paused':
+      return `${view.runId} is paused; go on with: slipway resume ${view.runId}`
+    case 'execution:resumed':
+      return `${view.runId} goes on`
     case 'run:completed':
       return `${view.runId} completed${elapsed(view)}`
     case 'run:failed':

@@ -8,6 +8,8 @@ import {
   getRunTrace,
   listInputs,
   listRuns,
+  pauseRun,
+  resumeRun,
   startRun,
   stopRun,
 } from './runs.ts'
@@ -26,6 +28,8 @@ export const api = {
   listRuns,
   getRun,
   getRunResult,
+  pauseRun,
+  resumeRun,
   stopRun,
   getRunTrace,
   getRunFile,

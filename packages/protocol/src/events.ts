@@ -20,6 +20,8 @@ export const eventNames = [
   'inference:error',
   'loop:progress',
   'execution:progress',
+  'execution:paused',
+  'execution:resumed',
   'execution:stopped',
   'llm:call_started',
   'llm:call_completed',

@@ -8,7 +8,7 @@ export const RunId = z
   .brand('RunId')
 export type RunId = z.infer<typeof RunId>
 
-export const RunState = z.enum(['pending', 'running', 'stopping', 'completed', 'failed'])
+export const RunState = z.enum(['pending', 'running', 'pausing', 'paused', 'stopping', 'completed', 'failed'])
 export type RunState = z.infer<typeof RunState>
 
 /** Why a run did not complete. */
@@ -185,6 +185,28 @@ export const stopRun = route({
   tag: 'runs',
   params: runParams,
   body: z.object({ reason: z.string().max(500).optional() }).optional(),
+  reply: Run,
+  errors: ['run.unknown', 'run.state'],
+})
+
+export const pauseRun = route({
+  method: 'POST',
+  path: '/api/runs/:id/pause',
+  summary:
+    'Pause a run between its calls: those under way end, no others begin. It keeps no worker and survives restarts.',
+  tag: 'runs',
+  params: runParams,
+  reply: Run,
+  errors: ['run.unknown', 'run.state'],
+})
+
+export const resumeRun = route({
+  method: 'POST',
+  path: '/api/runs/:id/resume',
+  aliases: ['/api/runs/:id/continue'],
+  summary: 'Go on with a paused run where it stood; it waits in the queue like a new one.',
+  tag: 'runs',
+  params: runParams,
   reply: Run,
   errors: ['run.unknown', 'run.state'],
 })

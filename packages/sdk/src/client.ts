@@ -48,6 +48,9 @@ export interface Client {
   run(id: string, options?: Waiting): Promise<RunDetails>
   result(id: string, options?: Waiting): Promise<RunResult>
   trace(id: string, options?: TraceOptions): Promise<Page<TraceCall>>
+  /** The run is `paused` once the calls under way have ended. */
+  pause(id: string, options?: Waiting): Promise<Run>
+  resume(id: string, options?: Waiting): Promise<Run>
   stop(id: string, options?: { readonly reason?: string | undefined } & Waiting): Promise<Run>
   runFile(id: string, path: string, options?: Waiting): Promise<Uint8Array>
 
@@ -113,6 +116,8 @@ function runMethods({ call, page, download }: Transport): RunMethods {
     result: (id, wait) => call(api.getRunResult, { params: { id: asRunId(id) }, ...wait }),
     trace: (id, { signal, timeoutMs, ...query } = {}) =>
       page(api.getRunTrace, { params: { id: asRunId(id) }, query, signal, timeoutMs }),
+    pause: (id, wait) => call(api.pauseRun, { params: { id: asRunId(id) }, ...wait }),
+    resume: (id, wait) => call(api.resumeRun, { params: { id: asRunId(id) }, ...wait }),
     stop: (id, { reason, ...wait } = {}) =>
       call(api.stopRun, { params: { id: asRunId(id) }, body: reason === undefined ? {} : { reason }, ...wait }),
     runFile: (id, path, wait) => download(api.getRunFile, { params: { id: asRunId(id), '*': path }, ...wait }),

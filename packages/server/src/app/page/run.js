@@ -13,7 +13,7 @@ export async function showRun({ main, setConnection }, runId, signal) {
   const names = await stepNames(run, signal)
   if (signal.aborted) return
   const steps = stepList(names)
-  const head = runHead({ path, signal, onStopped: () => void reload() })
+  const head = runHead({ path, signal, onChanged: () => void reload() })
   const questions = questionsCard(runId, signal)
   const log = eventLog()
   const outcome = el('section', { class: 'card', 'aria-labelledby': 'result-title', hidden: true })
@@ -62,6 +62,11 @@ export async function showRun({ main, setConnection }, runId, signal) {
       if (event.event === 'cycle:started') run = { ...run, progress: { ...run.progress, cycle_count: event.cycle } }
       if (event.event === 'run:started' && run.status === 'pending')
         run = { ...run, status: 'running', started_at: new Date(event.ts).toISOString() }
+      const status = statusAfter[event.event]
+      if (status) {
+        run = { ...run, status }
+        announce(`The run is ${status}.`)
+      }
       if (!isOver(run)) head.update(run, steps.counts())
       if (event.event !== 'run:completed' && event.event !== 'run:failed') return
       stop()
@@ -76,6 +81,8 @@ export async function showRun({ main, setConnection }, runId, signal) {
     clearInterval(ticking)
   })
 }
+
+const statusAfter = { 'execution:paused': 'paused', 'execution:resumed': 'running' }
 
 function isOver(run) {
   return run.status === 'completed' || run.status === 'failed'
@@ -95,7 +102,7 @@ async function stepNames(run, signal) {
   }
 }
 
-function runHead({ path, signal, onStopped }) {
+function runHead({ path, signal, onChanged }) {
   const title = el('h1', {})
   const state = el('span', {})
   const facts = el('p', { class: 'facts' })
@@ -104,16 +111,29 @@ function runHead({ path, signal, onStopped }) {
   const why = el('div', { class: 'problem', hidden: true })
   const stop = el(
     'button',
-    { class: 'danger', hidden: true, onclick: () => void confirmStop({ path, signal, onStopped }) },
+    { class: 'danger', hidden: true, onclick: () => void confirmStop({ path, signal, onStopped: onChanged }) },
     'Stop',
   )
+  const refused = el('div', { class: 'problem', hidden: true })
+  const pause = el('button', { hidden: true, onclick: () => void pauseOrResume() }, 'Pause')
+  const pauseOrResume = async () => {
+    pause.disabled = true
+    refused.hidden = true
+    try {
+      await request('POST', `${path}/${pause.textContent === 'Pause' ? 'pause' : 'resume'}`, { signal })
+    } catch (error) {
+      if (!signal.aborted) showProblem(refused, error)
+    }
+    onChanged()
+  }
   const node = el(
     'header',
     { class: 'card run-head' },
-    el('div', { class: 'head' }, title, state, stop),
+    el('div', { class: 'head' }, title, state, pause, stop),
     facts,
     bar,
     counts,
+    refused,
     why,
   )
   const tick = run => {
@@ -140,6 +160,9 @@ function runHead({ path, signal, onStopped }) {
       counts,
       `${waiting}${steps.completed + steps.skipped} of ${total} steps done${steps.skipped > 0 ? ` (${steps.skipped} skipped)` : ''} · ${steps.running} running · ${steps.failed} failed`,
     )
+    pause.hidden = !['pending', 'running', 'paused'].includes(run.status)
+    pause.disabled = false
+    put(pause, run.status === 'paused' ? 'Resume' : 'Pause')
     stop.hidden = isOver(run)
     stop.disabled = run.status === 'stopping'
     why.hidden = !run.error

@@ -1,7 +1,7 @@
 import { requestPage } from './connection.js'
 import { el, put, statusPill, time } from './dom.js'
 
-const filters = ['all', 'pending', 'running', 'completed', 'failed']
+const filters = ['all', 'pending', 'running', 'paused', 'completed', 'failed']
 
 /** The runs, newest first, by state and page. */
 export function runsSection({ signal }) {
@@ -60,7 +60,7 @@ function emptyList(filter) {
 
 function runRow(run) {
   const { completed_count: done, total_count: total, current_inference: current } = run.progress
-  const active = run.status === 'running' || run.status === 'stopping'
+  const active = !['pending', 'completed', 'failed'].includes(run.status)
   return el(
     'li',
     { class: 'row', 'data-run': run.run_id },

@@ -123,6 +123,7 @@ async function positionOf(row: RunRow, deps: OpenRunDeps): Promise<RunPosition> 
     seq: await deps.events.lastSeqOfRun(row.id),
     advances: row.advances,
     outcomes: await selectOutcomes(deps.db.read, row.id),
+    isResumed: row.status === 'pending',
   }
 }
 

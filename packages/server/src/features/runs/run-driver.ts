@@ -17,6 +17,8 @@ export interface RunPosition {
   /** Decisions whose records and events are written. */
   readonly advances: number
   readonly outcomes: readonly { readonly key: string; readonly outcome: string }[]
+  /** It was paused and goes on because somebody said so, not because the server ended under it. */
+  readonly isResumed: boolean
 }
 
 export interface RunDriverOptions {
@@ -68,6 +70,7 @@ export class RunDriver {
   #calls: number
   #end: { readonly end: RunEnd; readonly last: JournalEntry } | null = null
   #cancelReason: string | null = null
+  #isPausing = false
   #failure: { readonly cause: unknown } | null = null
   #wake: (() => void) | null = null
   #lastWrite: Promise<void> = Promise.resolve()
@@ -80,7 +83,14 @@ export class RunDriver {
 
   /** Ends the run; the calls under way are given up. */
   cancel(reason: string): void {
+    if (this.#cancelReason === null) this.tell({ event: 'execution:stopped', data: { reason } })
     this.#cancelReason ??= reason
+    this.#wake?.()
+  }
+
+  /** Lets the calls under way end and begins no others; questions to people stay open. */
+  pause(): void {
+    this.#isPausing = true
     this.#wake?.()
   }
 
@@ -90,7 +100,7 @@ export class RunDriver {
   }
 
   /**
-   * Resolves when the run is over and on disk. Rejects with the signal's reason when it is to continue another time, and
+   * Resolves when the run is over, or paused, and that is on disk. Rejects with the signal's reason when it is to continue another time, and
    * with anything else when the server itself is at fault; nothing of the run is being written any more then.
    */
   async drive(signal: AbortSignal): Promise<void> {
@@ -101,11 +111,11 @@ export class RunDriver {
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      this.#announce()
-      this.#apply(this.#options.engine.advance())
+      this.#apply(this.#options.engine.advance(), this.#opening())
       this.#replay()
-      while (this.#end === null) await this.#turn(signal)
-      await this.#close(this.#options.closing(this.#end.end), this.#end.last)
+      while (this.#end === null && !this.#isPaused()) await this.#turn(signal)
+      if (this.#end === null) await this.#close(this.#pausing(), { runId: this.#options.runId })
+      else await this.#close(this.#options.closing(this.#end.end), this.#end.last)
     } catch (cause) {
       this.#stop.abort(cause)
       await this.#lastWrite
@@ -115,20 +125,26 @@ export class RunDriver {
     }
   }
 
-  #announce(): void {
+  /** What is told before the first decision, in the same commit as it. */
+  #opening(): JournalEntry {
     const { runId, board, position, now } = this.#options
     const statuses = { statuses: board.statuses(), total_count: board.size }
     const startedAt = Math.round(now())
     const events: RunEventDraft[] =
       position.advances > 0
-        ? [{ event: 'run:recovered', data: { answered_calls: position.outcomes.length } }]
+        ? [
+            {
+              event: position.isResumed ? 'execution:resumed' : 'run:recovered',
+              data: { answered_calls: position.outcomes.length },
+            },
+          ]
         : [
             { event: 'run:started', data: { started_at: new Date(startedAt).toISOString() } },
             { event: 'node:statuses', data: statuses },
           ]
-    const change: RunChange =
-      position.advances > 0 ? { status: 'running' } : { status: 'running', started_at: startedAt }
-    this.#write({ runId, events: events.map(event => this.#number(event)), change })
+    const status: RunChange = this.#isPausing ? {} : { status: 'running' }
+    const change = position.advances > 0 ? status : { ...status, started_at: startedAt }
+    return { runId, events: events.map(event => this.#number(event)), change }
   }
 
   #replay(): void {
@@ -147,7 +163,7 @@ export class RunDriver {
     signal.throwIfAborted()
     if (this.#failure !== null) throw this.#failure.cause
     if (this.#cancelReason !== null) return this.#apply(this.#options.engine.cancel(this.#cancelReason))
-    this.#performWaiting()
+    if (!this.#isPausing) this.#performWaiting()
     const finished = this.#arrived.splice(0)
     if (finished.length === 0) return this.#arrival()
     await this.#options.journal.append(this.#entryOf(finished))
@@ -159,7 +175,26 @@ export class RunDriver {
     }
   }
 
-  #apply(progress: Progress): void {
+  #pausing(): Closing {
+    const { board } = this.#options
+    const progress = board.progress()
+    return {
+      change: {
+        status: 'paused',
+        progress: JSON.stringify(progress),
+        node_statuses: JSON.stringify(board.statuses()),
+      },
+      event: { event: 'execution:paused', data: { progress } },
+    }
+  }
+
+  // A run that is to be cancelled or has answers left to take is not paused yet.
+  #isPaused(): boolean {
+    const isQuiet = this.#underWay === 0 && this.#arrived.length === 0 && this.#cancelReason === null
+    return this.#isPausing && isQuiet && this.#failure === null
+  }
+
+  #apply(progress: Progress, opening?: JournalEntry): void {
     this.#advances++
     const changed = this.#options.board.apply(progress.records, progress.events)
     for (const request of progress.effects) {
@@ -167,9 +202,10 @@ export class RunDriver {
       this.#toPerform.push(request)
     }
     const isNew = this.#advances > this.#options.position.advances
-    const entry = isNew ? this.#entryOfDecision(progress, changed) : { runId: this.#options.runId }
+    const decision = isNew ? this.#entryOfDecision(progress, changed) : { runId: this.#options.runId }
+    const entry = opening ? joined(opening, decision) : decision
     if (progress.end !== null) this.#end = { end: progress.end, last: entry }
-    else if (isNew) this.#write(entry)
+    else if (isNew || opening) this.#write(entry)
   }
 
   async #close({ change, event }: Closing, last: JournalEntry): Promise<void> {
@@ -268,6 +304,14 @@ export class RunDriver {
       events: events.map(event => this.#number(event)),
       change: { advances: this.#advances },
     }
+  }
+}
+
+function joined(first: JournalEntry, second: JournalEntry): JournalEntry {
+  return {
+    ...second,
+    events: [...(first.events ?? []), ...(second.events ?? [])],
+    change: { ...first.change, ...second.change },
   }
 }
 

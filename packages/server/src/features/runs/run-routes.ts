@@ -10,6 +10,8 @@ import {
   getRunTrace,
   listInputs,
   listRuns,
+  pauseRun,
+  resumeRun,
   startRun,
   stopRun,
 } from '@slipway/protocol/runs'
@@ -37,6 +39,8 @@ export function runRoutes(runs: Runs): Handler[] {
     handle(getRun, ({ params }) => runs.get(params.id)),
     handle(getRunResult, ({ params }) => runs.result(params.id)),
     handle(stopRun, ({ params, body }) => runs.stop(params.id, body?.reason ?? 'Stopped by request.')),
+    handle(pauseRun, ({ params }) => runs.pause(params.id)),
+    handle(resumeRun, ({ params }) => runs.resume(params.id)),
     handle(getRunTrace, async ({ params, query, url }) => {
       const { after, limit, type, flow_index: flowIndex } = query
       const calls = await runs.trace(params.id, { after, limit: limit + 1, type, flowIndex })

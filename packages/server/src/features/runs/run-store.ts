@@ -136,7 +136,7 @@ export function selectRuns(reader: Reader, filter: RunFilter): Promise<RunListRo
     .execute()
 }
 
-const unfinished = ['pending', 'running', 'stopping']
+const unfinished = ['pending', 'running', 'pausing', 'paused', 'stopping']
 
 /** In the order in which they were accepted. */
 export function selectUnfinished(reader: Reader): Promise<{ id: string; status: string }[]> {

@@ -91,7 +91,10 @@ export class Runs implements AsyncDisposable {
 
   /** Takes up the runs that were not over when the server ended, in their order. */
   async recover(): Promise<void> {
-    for (const { id } of await selectUnfinished(this.#deps.db.read)) this.#queue.add(id)
+    for (const { id, status } of await selectUnfinished(this.#deps.db.read)) {
+      if (status === 'pausing') await this.#journal.append({ runId: id, change: { status: 'paused' } })
+      else if (status !== 'paused') this.#queue.add(id)
+    }
   }
 
   /**
@@ -213,9 +216,34 @@ export class Runs implements AsyncDisposable {
     }
     await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'stopping', cancel_reason: reason }))
     const active = this.#active.get(runId)
-    // A run that waits is taken up once more, only to be ended by its driver like any other.
     if (active?.opened) active.opened.driver.cancel(reason)
-    else if (this.#queue.remove(runId)) this.#begin(runId)
+    // A run that waits or is paused is taken up once more, only to be ended by its driver like any other.
+    else if (this.#queue.remove(runId) || row.status === 'paused') this.#begin(runId)
+    return this.#view(await this.#row(runId))
+  }
+
+  /** Keeps a run from beginning further calls. It is `paused` once the calls under way have ended. */
+  async pause(runId: RunId): Promise<Run> {
+    const row = await this.#row(runId)
+    if (row.status !== 'pending' && row.status !== 'running') {
+      throw new AppError('run.state', `Only a run that waits or executes can be paused; this one is ${row.status}.`)
+    }
+    // Its driver, which may be opening it just now, looks for this.
+    await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'pausing' }))
+    const active = this.#active.get(runId)
+    if (active) active.opened?.driver.pause()
+    else if (this.#queue.remove(runId)) await this.#journal.append({ runId, change: { status: 'paused' } })
+    return this.#view(await this.#row(runId))
+  }
+
+  /** Puts a paused run back into the queue. */
+  async resume(runId: RunId): Promise<Run> {
+    const row = await this.#row(runId)
+    if (row.status !== 'paused') {
+      throw new AppError('run.state', `Only a paused run can be resumed; this one is ${row.status}.`)
+    }
+    await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'pending' }))
+    this.#queue.add(runId)
     return this.#view(await this.#row(runId))
   }
 
@@ -263,8 +291,9 @@ export class Runs implements AsyncDisposable {
     await using opened = await opening
     const active = this.#active.get(runId)
     if (active) this.#active.set(runId, { ...active, opened })
-    const { cancel_reason: reason, plan_digest } = await this.#row(runId)
+    const { cancel_reason: reason, plan_digest, status } = await this.#row(runId)
     if (reason !== null) opened.driver.cancel(reason)
+    if (status === 'pausing') opened.driver.pause()
     await opened.driver.drive(this.#stop.signal)
     await this.#deps.plans.release(plan_digest)
   }
@@ -358,7 +387,7 @@ export class Runs implements AsyncDisposable {
   }
 
   async #storedStatuses(row: RunRow): Promise<unknown> {
-    if (row.status === 'completed' || row.status === 'failed') return parseJson(row.node_statuses)
+    if (row.node_statuses !== '{}') return parseJson(row.node_statuses)
     const plan = await this.#deps.plans.loadDigest(row.plan_digest)
     return new StepBoard((await preparedPlan(plan.plan, this.#deps.models)).flowIndexes).statuses()
   }
