@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const tests = (suffix: string): string => `{packages,tests,examples}/**/*.${suffix}.ts`
@@ -5,6 +6,9 @@ const others = ['shared', 'db', 'services', 'server', 'browser'].map(kind => tes
 
 export default defineConfig({
   test: {
+    // Tests of servers wait for other processes, so one worker would leave a small machine idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    globalSetup: 'tests/testbed/cache-setup.ts',
     projects: [
       { test: { name: 'unit', include: [tests('test')], exclude: ['**/node_modules/**', ...others] } },
       { test: { name: 'shared', include: [tests('shared.test')], exclude: ['**/node_modules/**'] } },

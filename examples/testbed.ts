@@ -1,12 +1,11 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { packPlan } from '@slipway/engine/plan/pack'
 import { parseJson } from '@slipway/kit/json'
 import type { PendingInput, RunDetails, RunResult, TraceCall } from '@slipway/protocol/runs'
-import { createClient, type Client } from '@slipway/sdk/client'
+import type { Client } from '@slipway/sdk/client'
 import { followRun } from '@slipway/sdk/event-stream'
-import { startServer } from '@slipway/server/app/start-server'
+import { openBed as openServer } from '../tests/testbed/bed.ts'
 
 const plansFolder = join(import.meta.dirname, 'plans')
 
@@ -69,17 +68,13 @@ export async function openBed(
   files: ReadonlyMap<string, Uint8Array>,
   { sandbox = 'auto' }: OpenBed = {},
 ): Promise<ExampleBed> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'slipway-example-'))
-  const server = await startServer({ port: 0, dataDir, pythonSandbox: sandbox, logLevel: 'silent' })
-  const client = createClient({ url: server.url })
+  const bed = await openServer({ settings: { pythonSandbox: sandbox } })
+  const { client } = bed
   await client.deploy(packPlan(files))
   return {
     client,
     run: (plan, inputs, options) => runToEnd(client, { plan, inputs, options }),
-    async [Symbol.asyncDispose]() {
-      await server.stop('the test is over')
-      await rm(dataDir, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: () => bed[Symbol.asyncDispose](),
   }
 }
 

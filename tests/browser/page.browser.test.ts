@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseJson } from '@slipway/kit/json'
+import { temporaryFolder } from '@slipway/server/app/testing'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { examplePlans, slipway, startSlipway, temporaryFolder, type Server } from '../testbed/slipway.ts'
+import { examplePlans, slipway, startSlipway, type Server } from '../testbed/slipway.ts'
 
 const program = '/usr/bin/chromium'
 const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run']

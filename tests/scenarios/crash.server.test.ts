@@ -1,9 +1,9 @@
-import { rm } from 'node:fs/promises'
 import { createClient, type Client } from '@slipway/sdk/client'
 import { followRun } from '@slipway/sdk/event-stream'
 import type { RunEvent } from '@slipway/protocol/events'
+import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { expect, test } from 'vitest'
-import { newFolder, openBed } from '../testbed/bed.ts'
+import { openBed } from '../testbed/bed.ts'
 import { startChildServer } from '../testbed/child-server.ts'
 import { countingPlan, personPlan, promptPlan } from '../testbed/small-plans.ts'
 
@@ -12,8 +12,8 @@ async function calls(client: Client, runId: string): Promise<number> {
 }
 
 test('[RUN-1] [RUN-6] [RUN-7] killed again and again, a run ends as if nothing had happened', async () => {
-  const dataDir = await newFolder()
-  await using _ = { [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) }
+  await using folder = await temporaryDataFolder()
+  const dataDir = folder.path
   const steps = 9
   let runIds: string[] = []
   // Each life gets a little further; the last one ends the runs.
@@ -57,8 +57,8 @@ test('[RUN-1] [RUN-6] [RUN-7] killed again and again, a run ends as if nothing h
 })
 
 test('[RUN-6] [RUN-12] an answer given before the crash is not asked for again', async () => {
-  const dataDir = await newFolder()
-  await using _ = { [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) }
+  await using folder = await temporaryDataFolder()
+  const dataDir = folder.path
   let runId = ''
   {
     await using server = await startChildServer(dataDir, { SLIPWAY_LOG_LEVEL: 'silent' })
@@ -78,8 +78,8 @@ test('[RUN-6] [RUN-12] an answer given before the crash is not asked for again',
 })
 
 test('[RUN-1] a server that is asked to stop lets go of its runs and takes them up again', async () => {
-  const dataDir = await newFolder()
-  await using _ = { [Symbol.asyncDispose]: () => rm(dataDir, { recursive: true, force: true }) }
+  await using folder = await temporaryDataFolder()
+  const dataDir = folder.path
   let runId = ''
   {
     await using server = await startChildServer(dataDir, { SLIPWAY_LOG_LEVEL: 'silent' })

@@ -1,18 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { RunEvent } from '@slipway/protocol/events'
 import type { RunDetails } from '@slipway/protocol/runs'
 import type { Settings } from '@slipway/protocol/settings'
 import { createClient, type Client } from '@slipway/sdk/client'
 import { followRun } from '@slipway/sdk/event-stream'
-import { startServer, type RunningServer, type StartOptions } from '@slipway/server/app/start-server'
+import type { RunningServer, StartOptions } from '@slipway/server/app/start-server'
+import { testServer } from '@slipway/server/app/testing'
 
 /** A real server in this process, with a folder and a port of its own, and a client of it. */
 export interface Bed extends AsyncDisposable {
   readonly server: RunningServer
   readonly client: Client
-  readonly dataDir: string
   /** Follows the run to its end. */
   finished(runId: string): Promise<RunDetails>
   /** Every event of the run up to its end. */
@@ -26,29 +23,18 @@ export interface BedOptions extends StartOptions {
 }
 
 export async function openBed({ settings, dataDir, ...options }: BedOptions = {}): Promise<Bed> {
-  const folder = dataDir ?? (await newFolder())
-  const server = await startServer(
-    { dataDir: folder, port: 0, logLevel: 'silent', pythonSandbox: 'wasm', ...settings },
-    options,
-  )
+  const place = dataDir === undefined ? {} : { dataDir }
+  const server = await testServer({ pythonSandbox: 'wasm', ...place, ...settings }, options)
   const client = createClient({ url: server.url })
   const events = async (runId: string): Promise<RunEvent[]> => Array.fromAsync(followRun(client, runId, { after: 0 }))
   return {
     server,
     client,
-    dataDir: folder,
     events,
     finished: async runId => {
       await events(runId)
       return client.run(runId)
     },
-    [Symbol.asyncDispose]: async () => {
-      await server.stop('the test is over')
-      if (dataDir === undefined) await rm(folder, { recursive: true, force: true })
-    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
-}
-
-export function newFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'slipway-bed-'))
 }

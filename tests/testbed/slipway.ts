@@ -1,11 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, connect, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { compileCache, temporaryDataFolder } from '@slipway/server/app/testing'
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url))
 export const examplePlans = join(repository, 'examples/plans')
@@ -23,12 +22,6 @@ export interface CommandOptions {
   readonly cwd?: string
 }
 
-/** A folder of its own that is gone afterwards. */
-export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'slipway-test-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
-}
-
 /** Starts the command line as somebody at a shell would, with none of this process's own settings. */
 export function spawnSlipway(
   args: readonly string[],
@@ -36,7 +29,7 @@ export function spawnSlipway(
 ): ChildProcess {
   return spawn(process.execPath, [main, ...args], {
     cwd,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], TZ: 'UTC', ...env },
+    env: { ...compileCache(), PATH: process.env['PATH'], HOME: process.env['HOME'], TZ: 'UTC', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
 }
@@ -68,7 +61,7 @@ export interface ServerOptions {
 
 /** A real server in a child process, started by `slipway up` on a free port and an empty folder. */
 export async function startSlipway({ env = {}, data, port = '0' }: ServerOptions = {}): Promise<Server> {
-  const folder = data === undefined ? await temporaryFolder() : null
+  const folder = data === undefined ? await temporaryDataFolder() : null
   const args = ['up', '--port', port, '--data', data ?? folder?.path ?? '', '--log-level', 'error']
   const child = spawnSlipway(args, { env })
   const url = await readyUrl(child)

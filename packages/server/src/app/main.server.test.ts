@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
-import { temporaryFolder, testServer } from './testing.ts'
+import { compileCache, temporaryFolder, testServer } from './testing.ts'
 
 const program = join(import.meta.dirname, 'main.ts')
 const token = 'a-token-of-good-length'
@@ -20,7 +20,7 @@ interface Program extends AsyncDisposable {
 
 function run(env: Record<string, string>): Program {
   const child = spawn(process.execPath, [program], {
-    env: { SLIPWAY_PORT: '0', ...env },
+    env: { ...compileCache(), SLIPWAY_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const chunks: string[] = []

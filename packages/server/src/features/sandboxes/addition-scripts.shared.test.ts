@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { PyDict, type Value } from '@slipway/engine/value/value'
 import { afterAll, describe, expect, test } from 'vitest'
 
+import { startImages } from '#app/testing'
+
 import { openProcessSandboxes, probeProcessSandbox } from './adapters/process-sandbox.ts'
 import { openWasmSandboxes } from './adapters/wasm-sandbox.ts'
 import type { PythonSandboxes } from './sandboxes.ts'
@@ -13,6 +15,7 @@ import type { PythonSandboxes } from './sandboxes.ts'
 const folderOfScripts = '../shared/data/normcode/addition/generated_scripts'
 const here = existsSync(folderOfScripts)
 const probe = here ? await probeProcessSandbox() : undefined
+const images = await startImages()
 
 const expected: readonly [string, Record<string, Value>, Value][] = [
   ['op_get_digit', { input_1: '123', input_2: '1 digit counting from the right' }, '3'],
@@ -26,14 +29,13 @@ const expected: readonly [string, Record<string, Value>, Value][] = [
 ]
 
 describe.skipIf(!here)('scripts of the addition plan', () => {
-  suite('wasm', () => openWasmSandboxes())
-  if (probe?.works) suite('process', () => openProcessSandboxes(probe))
+  suite('wasm', openWasmSandboxes({ dataFolder: images }))
+  if (probe?.works) suite('process', openProcessSandboxes(probe))
   else test.skip(`process (${probe?.reason ?? 'no scripts'})`, () => undefined)
 })
 
-function suite(kind: string, open: () => PythonSandboxes): void {
+function suite(kind: string, sandboxes: PythonSandboxes): void {
   describe(kind, () => {
-    const sandboxes = open()
     afterAll(() => sandboxes.close())
     test('[SANDBOX-1] give what the reference engine got', async () => {
       const folder = await realpath(await mkdtemp(join(tmpdir(), 'slipway-addition-')))

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
-import { link, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { encodeValue } from '@slipway/engine/value/codec'
 import { PyBytes, PyDict, PyFloat, PySet, PyTuple, type Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
 import type { OpenSandbox, PythonSandboxes, PythonSession } from './sandboxes.ts'
 
@@ -23,8 +23,9 @@ export function sandboxContract(name: string, open: () => Promise<PythonSandboxe
     afterAll(() => sandboxes.close())
     const bed = (options: Partial<OpenSandbox> = {}): Promise<Bed> => openBed(sandboxes, options)
     describe('calls', () => callTests(bed))
-    fileTests(bed)
+    describe('files', () => fileTests(bed))
     describe('values', () => valueTests(bed))
+    describe('walls', () => wallTests(bed))
     hostileTests(bed)
     endTests(bed)
   })
@@ -70,7 +71,6 @@ function callTests(bed: OpenBed): void {
   })
 
   test('[SANDBOX-4] one interpreter serves all calls, in their order, without sharing the globals of scripts', async () => {
-    await using run = await bed()
     const calls = [1, 2, 3, 4].map(n =>
       run.execute(`import sys\nsys.order = [*getattr(sys, "order", []), ${n}]\nleak = 1\nresult = list(sys.order)`),
     )
@@ -122,9 +122,22 @@ result = known + [len(uuid.uuid4().hex), len(secrets.token_hex(4)), glob.glob('*
   })
 }
 
+/** One session for tests that leave its interpreter as it was; each finds an empty folder. */
+function sharedBed(bed: OpenBed): () => Bed {
+  let run: Bed
+  beforeAll(async () => {
+    run = await bed()
+  })
+  afterEach(() => run.empty())
+  afterAll(() => run[Symbol.asyncDispose]())
+  return () => run
+}
+
 function fileTests(bed: OpenBed): void {
+  const shared = sharedBed(bed)
+
   test('[SANDBOX-7] scripts read and write the files of the run, and the server sees them at once', async () => {
-    await using run = await bed()
+    const run = shared()
     await writeFile(join(run.folder, 'in.txt'), 'häß')
     const code = `
 import os
@@ -141,7 +154,7 @@ result = [os.getcwd(), sorted(os.listdir('.')), os.path.getsize('deep/moved.txt'
   })
 
   test('[SANDBOX-7] a file of several megabytes keeps every byte', async () => {
-    await using run = await bed()
+    const run = shared()
     const bytes = Buffer.from(Array.from({ length: 3 * MiB }, (_, at) => (at * 7 + (at >> 8)) & 255))
     await writeFile(join(run.folder, 'in.bin'), bytes)
     await run.execute('open("out.bin", "wb").write(open("in.bin", "rb").read())')
@@ -149,7 +162,7 @@ result = [os.getcwd(), sorted(os.listdir('.')), os.path.getsize('deep/moved.txt'
   })
 
   test('[SANDBOX-8] body.file_system answers with a status, in the forms that plans expect', async () => {
-    await using run = await bed()
+    const run = shared()
     const code = `
 def main(body):
     files = body.file_system
@@ -178,7 +191,7 @@ def main(body):
   })
 
   test('[SANDBOX-8] a plan that says provision/ finds its provisions/', async () => {
-    await using run = await bed()
+    const run = shared()
     await mkdir(join(run.folder, 'provisions/data'), { recursive: true })
     await writeFile(join(run.folder, 'provisions/data/a.txt'), 'A')
     const code = 'def main(body): return body.file_system.read("provision\\\\data/a.txt")["content"]'
@@ -235,6 +248,64 @@ result = [decimal.Decimal('1.50'), datetime.date(2020, 1, 2), P(1), collections.
   })
 }
 
+function wallTests(bed: OpenBed): void {
+  const shared = sharedBed(bed)
+
+  test('[SANDBOX-14] no file of the machine can be read or written', async () => {
+    const run = shared()
+    const secret = await realpath(await mkdtemp(join(tmpdir(), 'slipway-secret-')))
+    await writeFile(join(secret, 'key.txt'), 'SECRET')
+    const packageJson = join(process.cwd(), 'package.json')
+    for (const path of ['/etc/passwd', '/etc/shadow', packageJson, join(secret, 'key.txt'), '/proc/1/environ']) {
+      expect(await ended(run.execute(`result = open(${JSON.stringify(path)}, "rb").read()`)), path).toBe(true)
+      const relative = `../../../../../../../../../..${path}`
+      expect(await ended(run.execute(`result = open(${JSON.stringify(relative)}, "rb").read()`)), relative).toBe(true)
+    }
+    // What a script writes outside of the run's folder exists for nobody but the sandbox, if at all.
+    for (const path of [join(secret, 'new.txt'), join(run.folder, '../slipway-outside.txt'), '/etc/slipway.txt']) {
+      await run.execute(`import os\nos.makedirs(os.path.dirname(${JSON.stringify(path)}), exist_ok=True)`)
+      await run.execute(`open(${JSON.stringify(path)}, "w").write("x")`)
+      expect(existsSync(path), path).toBe(false)
+    }
+    await rm(secret, { recursive: true })
+  })
+
+  test('[SANDBOX-15] a link leads nowhere outside', async () => {
+    const run = shared()
+    const made = 'import os\nos.symlink("/etc/passwd", "mine")'
+    expect(shown(await run.execute(made))).toMatchObject({ status: 'error' })
+    expect(existsSync(join(run.folder, 'mine'))).toBe(false)
+    expect(shown(await run.execute('import os\nos.mkfifo("pipe")'))).toMatchObject({ status: 'error' })
+    expect(existsSync(join(run.folder, 'pipe'))).toBe(false)
+    await symlink('/etc/passwd', join(run.folder, 'found'))
+    await symlink('/etc', join(run.folder, 'folder'))
+    for (const path of ['found', 'folder/passwd']) {
+      expect(await ended(run.execute(`result = open("${path}").read()`)), path).toBe(true)
+      expect(shown(await run.call(`def main(body): return body.file_system.read("${path}")`))).toMatchObject({
+        status: 'error',
+      })
+    }
+    expect(await ended(run.execute('open("folder/slipway-test", "w")'))).toBe(true)
+    await writeFile(join(run.folder, 'plain'), 'x')
+    await link(join(run.folder, 'plain'), join(run.folder, 'second'))
+    expect(await run.execute('result = open("second").read()')).toBe('x')
+  })
+
+  test('[SANDBOX-16] there is no environment, no network and no other user', async () => {
+    const run = shared()
+    expect(shown(await run.execute('import os\nresult = dict(os.environ)'))).toEqual({})
+    for (const code of [
+      'import socket\nsocket.create_connection(("127.0.0.1", 80), timeout=2)\nresult = 1',
+      'import socket\nsocket.socket().connect(("1.1.1.1", 53))\nresult = 1',
+      'import socket\nsocket.socket(socket.AF_UNIX).connect("/run/docker.sock")\nresult = 1',
+      'import urllib.request\nresult = urllib.request.urlopen("http://127.0.0.1:1/", timeout=2).read()',
+    ]) {
+      expect(await ended(run.execute(code)), code).toBe(true)
+    }
+    expect(await run.execute('result = 1')).toBe(1)
+  })
+}
+
 function hostileTests(bed: OpenBed): void {
   const loops = {
     'an endless loop': 'while True: pass',
@@ -246,10 +317,18 @@ while True:
     except BaseException: pass`,
     'an endless loop in native code': 'import re\nre.match("(a*)*b", "a" * 60)',
   }
-  test.each(Object.entries(loops))('[SANDBOX-11] %s is ended and the next call works', async (_name, code) => {
-    await using run = await bed({ limits: { callTimeoutMs: 700 } })
-    expect(await codeOf(run.execute(code))).toBe('sandbox.timeout')
-    expect(await run.execute('result = 1')).toBe(1)
+  describe('endless', () => {
+    let run: Bed
+    beforeAll(async () => {
+      run = await bed({ limits: { callTimeoutMs: 700 } })
+    })
+    afterAll(() => run[Symbol.asyncDispose]())
+
+    // Each of them gets the interpreter that came after the one before.
+    test.each(Object.entries(loops))('[SANDBOX-11] %s is ended and the next call works', async (_name, code) => {
+      expect(await codeOf(run.execute(code))).toBe('sandbox.timeout')
+      expect(await run.execute('result = 1')).toBe(1)
+    })
   })
 
   test('[SANDBOX-12] an allocation beyond the limit ends the script, not the machine', async () => {
@@ -286,60 +365,6 @@ while True:
     const threads =
       'import threading, time\nfor i in range(5000): threading.Thread(target=time.sleep, args=(2,)).start()'
     expect(await ended(run.execute(threads))).toBe(true)
-    expect(await run.execute('result = 1')).toBe(1)
-  })
-
-  test('[SANDBOX-14] no file of the machine can be read or written', async () => {
-    await using run = await bed()
-    const secret = await realpath(await mkdtemp(join(tmpdir(), 'slipway-secret-')))
-    await writeFile(join(secret, 'key.txt'), 'SECRET')
-    const packageJson = join(process.cwd(), 'package.json')
-    for (const path of ['/etc/passwd', '/etc/shadow', packageJson, join(secret, 'key.txt'), '/proc/1/environ']) {
-      expect(await ended(run.execute(`result = open(${JSON.stringify(path)}, "rb").read()`)), path).toBe(true)
-      const relative = `../../../../../../../../../..${path}`
-      expect(await ended(run.execute(`result = open(${JSON.stringify(relative)}, "rb").read()`)), relative).toBe(true)
-    }
-    // What a script writes outside of the run's folder exists for nobody but the sandbox, if at all.
-    for (const path of [join(secret, 'new.txt'), join(run.folder, '../slipway-outside.txt'), '/etc/slipway.txt']) {
-      await run.execute(`import os\nos.makedirs(os.path.dirname(${JSON.stringify(path)}), exist_ok=True)`)
-      await run.execute(`open(${JSON.stringify(path)}, "w").write("x")`)
-      expect(existsSync(path), path).toBe(false)
-    }
-    await rm(secret, { recursive: true })
-  })
-
-  test('[SANDBOX-15] a link leads nowhere outside', async () => {
-    await using run = await bed()
-    const made = 'import os\nos.symlink("/etc/passwd", "mine")'
-    expect(shown(await run.execute(made))).toMatchObject({ status: 'error' })
-    expect(existsSync(join(run.folder, 'mine'))).toBe(false)
-    expect(shown(await run.execute('import os\nos.mkfifo("pipe")'))).toMatchObject({ status: 'error' })
-    expect(existsSync(join(run.folder, 'pipe'))).toBe(false)
-    await symlink('/etc/passwd', join(run.folder, 'found'))
-    await symlink('/etc', join(run.folder, 'folder'))
-    for (const path of ['found', 'folder/passwd']) {
-      expect(await ended(run.execute(`result = open("${path}").read()`)), path).toBe(true)
-      expect(shown(await run.call(`def main(body): return body.file_system.read("${path}")`))).toMatchObject({
-        status: 'error',
-      })
-    }
-    expect(await ended(run.execute('open("folder/slipway-test", "w")'))).toBe(true)
-    await writeFile(join(run.folder, 'plain'), 'x')
-    await link(join(run.folder, 'plain'), join(run.folder, 'second'))
-    expect(await run.execute('result = open("second").read()')).toBe('x')
-  })
-
-  test('[SANDBOX-16] there is no environment, no network and no other user', async () => {
-    await using run = await bed()
-    expect(shown(await run.execute('import os\nresult = dict(os.environ)'))).toEqual({})
-    for (const code of [
-      'import socket\nsocket.create_connection(("127.0.0.1", 80), timeout=2)\nresult = 1',
-      'import socket\nsocket.socket().connect(("1.1.1.1", 53))\nresult = 1',
-      'import socket\nsocket.socket(socket.AF_UNIX).connect("/run/docker.sock")\nresult = 1',
-      'import urllib.request\nresult = urllib.request.urlopen("http://127.0.0.1:1/", timeout=2).read()',
-    ]) {
-      expect(await ended(run.execute(code)), code).toBe(true)
-    }
     expect(await run.execute('result = 1')).toBe(1)
   })
 
@@ -424,6 +449,8 @@ function endTests(bed: OpenBed): void {
 interface Bed extends AsyncDisposable {
   readonly folder: string
   readonly session: PythonSession
+  /** Removes everything in the folder. */
+  empty(): Promise<void>
   execute(code: string, globals?: Record<string, Value>): Promise<Value>
   call(code: string, args?: Record<string, Value>, options?: { withBody: boolean }): Promise<Value>
 }
@@ -435,6 +462,9 @@ async function openBed(sandboxes: PythonSandboxes, options: Partial<OpenSandbox>
   return {
     folder,
     session,
+    empty: async () => {
+      for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
+    },
     execute: (code, globals = {}) => session.execute({ path, code, globals: PyDict.from(globals) }),
     call: (code, args = {}, { withBody } = { withBody: true }) =>
       session.callFunction({ path, code, functionName: 'main', args: PyDict.from(args), withBody }),

@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readdir, realpath, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdtemp, readdir, realpath, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 import { PyDict } from '@slipway/engine/value/value'
 import { parseJson } from '@slipway/kit/json'
-import { sleep } from '@slipway/kit/abort'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { startImages } from '#app/testing'
 
 import { lockedNodeArguments, openWasmSandboxes } from './adapters/wasm-sandbox.ts'
 import { sandboxContract } from './sandbox.contract.ts'
@@ -16,16 +17,18 @@ import { openPythonSandboxes } from './sandboxes.ts'
 
 const none = PyDict.of([])
 let data = ''
+let images = ''
 beforeAll(async () => {
   data = await realpath(await mkdtemp(join(tmpdir(), 'slipway-wasm-test-')))
+  images = await startImages()
 })
 afterAll(() => rm(data, { recursive: true, force: true }))
 
-sandboxContract('wasm', () => Promise.resolve(openWasmSandboxes({ dataFolder: join(data, 'image') })))
+sandboxContract('wasm', async () => openWasmSandboxes({ dataFolder: await startImages() }))
 
 describe('wasm: the process around the interpreter', () => {
   test('[SANDBOX-22] JavaScript is out of reach of a script, and what it could reach opens nothing', async () => {
-    const sandboxes = openWasmSandboxes({ dataFolder: join(data, 'image') })
+    const sandboxes = openWasmSandboxes({ dataFolder: images })
     const session = await sandboxes.open({ folder: data, limits: { callTimeoutMs: 5_000 } })
     const run = (code: string): Promise<unknown> =>
       session.execute({ path: 'a.py', code, globals: none }).catch((error: unknown) => error)
@@ -69,7 +72,11 @@ api = finder.jsproxies['pyodide_js']`
   test('[SANDBOX-24] the interpreter dies with the server, also in the middle of a loop', async () => {
     if (process.platform !== 'linux') return
     const server = spawn(process.execPath, ['--input-type=module-typescript', '-e', LOOPING], {
-      env: { MODULE: pathToFileURL(join(import.meta.dirname, 'adapters/wasm-sandbox.ts')).href, FOLDER: data },
+      env: {
+        MODULE: pathToFileURL(join(import.meta.dirname, 'adapters/wasm-sandbox.ts')).href,
+        FOLDER: data,
+        IMAGES: images,
+      },
       cwd: import.meta.dirname,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -82,8 +89,8 @@ api = finder.jsproxies['pyodide_js']`
 
   test('[SANDBOX-25] the start image is made once, found again, and never used when damaged', async () => {
     const folder = join(data, 'own-image')
-    const answer = async (): Promise<unknown> => {
-      const sandboxes = openWasmSandboxes({ dataFolder: folder })
+    const answer = async (dataFolder = folder): Promise<unknown> => {
+      const sandboxes = openWasmSandboxes({ dataFolder })
       const session = await sandboxes.open({ folder: data })
       const result = await session.execute({ path: 'a.py', code: 'result = 1', globals: none })
       await sandboxes.close()
@@ -94,19 +101,22 @@ api = finder.jsproxies['pyodide_js']`
       expect(others).toEqual([])
       return { name, at: (await stat(join(folder, name))).mtimeMs }
     }
-    expect(await answer()).toBe(1)
+    if ((await readdir(images)).length === 0) await answer(images)
+    await cp(images, folder, { recursive: true, preserveTimestamps: true })
     const first = await image()
     expect(await answer()).toBe(1)
     expect(await image()).toEqual(first)
     await truncate(join(folder, first.name), 1_000_000)
     await appendFile(join(folder, first.name), 'x')
-    await sleep(5)
+    const damaged = await image()
     expect(await answer()).toBe(1)
-    expect((await image()).at).toBeGreaterThan(first.at)
+    const second = await image()
+    expect(second.at).toBeGreaterThan(damaged.at)
+    expect((await stat(join(folder, second.name))).size).toBeGreaterThan(1_000_001)
   })
 
   test('[SANDBOX-26] two runs have nothing in common but the image they start from', async () => {
-    const sandboxes = openWasmSandboxes({ dataFolder: join(data, 'image') })
+    const sandboxes = openWasmSandboxes({ dataFolder: images })
     const sessions = await Promise.all([sandboxes.open({ folder: data }), sandboxes.open({ folder: data })])
     const code = 'import random, sys\nsys.mine = getattr(sys, "mine", 0) + 1\nresult = [sys.mine, random.random()]'
     const results = await Promise.all(sessions.map(one => one.execute({ path: 'a.py', code, globals: none })))
@@ -117,11 +127,11 @@ api = finder.jsproxies['pyodide_js']`
   })
 
   test('[SANDBOX-27] `auto` opens one that works here', async () => {
-    const sandboxes = await openPythonSandboxes('auto', { dataFolder: join(data, 'image') })
+    const sandboxes = await openPythonSandboxes('auto', { dataFolder: images })
     const session = await sandboxes.open({ folder: data })
     expect(await session.execute({ path: 'a.py', code: 'result = 1', globals: none })).toBe(1)
     await sandboxes.close()
-    const without = await openPythonSandboxes('auto', { dataFolder: join(data, 'image'), python: 'no-such-python' })
+    const without = await openPythonSandboxes('auto', { dataFolder: images, python: 'no-such-python' })
     expect(without.kind).toBe('wasm')
     await without.close()
     await expect(openPythonSandboxes('process', { python: 'no-such-python' })).rejects.toMatchObject({
@@ -142,7 +152,7 @@ function isAlive(pid: number): boolean {
 const LOOPING = `
 const { openWasmSandboxes } = await import(process.env.MODULE)
 const { PyDict } = await import('@slipway/engine/value/value')
-const session = await openWasmSandboxes().open({ folder: process.env.FOLDER })
+const session = await openWasmSandboxes({ dataFolder: process.env.IMAGES }).open({ folder: process.env.FOLDER })
 await session.execute({ path: 'a.py', code: 'result = 1', globals: PyDict.of([]) })
 void session.execute({ path: 'a.py', code: 'while True: pass', globals: PyDict.of([]) })
 setTimeout(() => console.log(session.pid), 300)
