@@ -265,7 +265,7 @@ describe('pausing', () => {
     const paused = await bed.client.run(id)
     const calls = (await bed.client.trace(id)).items.length
     expect(paused.progress.completed_count).toBeLessThan(6)
-    expect(bed.server.context.runs.counts()).toEqual({ running: 0, pending: 0 })
+    await expect.poll(() => bed.server.context.runs.counts()).toEqual({ running: 0, pending: 0 })
     await expect(bed.client.pause(id)).rejects.toMatchObject({ code: 'run.state' })
     expect((await bed.client.trace(id)).items.length).toBe(calls)
     await bed.client.resume(id)

@@ -6,7 +6,6 @@ import { handle, type Handler } from '#http/handler'
 import { eventStream, type StreamMessage } from '#http/reply'
 import { socketRoute, type ClosingReason, type Socket, type SocketRoute } from '#http/sockets'
 import type { EventLog, FollowOptions } from './events.ts'
-import { SlowReader } from './subscription.ts'
 
 /** What the event routes need to know about runs. */
 export interface RunDirectory {
@@ -67,23 +66,13 @@ async function* followRun(
 }
 
 async function sendAll(socket: Socket, events: AsyncIterable<RunEvent>): Promise<ClosingReason> {
-  try {
-    for await (const event of events) await socket.send(event)
-    return 'finished'
-  } catch (error) {
-    if (error instanceof SlowReader) return 'slow_reader'
-    throw error
-  }
+  for await (const event of events) await socket.send(event)
+  return 'finished'
 }
 
 async function* messages(events: AsyncIterable<RunEvent>): AsyncGenerator<StreamMessage> {
-  try {
-    for await (const event of events) yield { id: event.seq, event: event.event, data: event }
-    yield { event: 'closing', data: { event: 'closing', reason: 'finished' } }
-  } catch (error) {
-    if (!(error instanceof SlowReader)) throw error
-    yield { event: 'closing', data: { event: 'closing', reason: 'slow_reader' } }
-  }
+  for await (const event of events) yield { id: event.seq, event: event.event, data: event }
+  yield { event: 'closing', data: { event: 'closing', reason: 'finished' } }
 }
 
 function lastEventId(header: string | string[] | undefined): number {

@@ -21,17 +21,19 @@ export interface FollowOptions {
   readonly signal: AbortSignal
 }
 
-// Behind by more than this, a live reader is cut; it comes back with `after` and reads from the log.
-const liveCapacity = 5000
+// What waits in memory for one live reader; behind by more, it reads from the log.
+const usualLiveCapacity = 5000
 const pageSize = 500
 
 /** The append-only log of what happened, and the live readers behind it. */
 export class EventLog {
   readonly #reader: Reader
+  readonly #liveCapacity: number
   readonly #subscriptions = new Set<Subscription>()
 
-  constructor(reader: Reader) {
+  constructor(reader: Reader, liveCapacity = usualLiveCapacity) {
     this.#reader = reader
+    this.#liveCapacity = liveCapacity
   }
 
   /** Writes the events as part of the caller's transaction; live readers see them once it is on disk. */
@@ -55,31 +57,40 @@ export class EventLog {
   }
 
   /**
-   * All events behind `after`, first from the log and then live, each once and without a gap. Throws `SlowReader`
-   * when the reader falls too far behind.
+   * All events behind `after`, first from the log and then live, each once and without a gap. A reader that falls behind
+   * reads on from the log; nobody waits for it.
    */
   async *follow(options: FollowOptions): AsyncGenerator<RunEvent> {
     // Listen first and read second, so that no event falls between the two; repeats are dropped by number.
-    using live = new Subscription(options.runId, { capacity: liveCapacity, signal: options.signal })
+    using live = new Subscription(options.runId, { capacity: this.#liveCapacity, signal: options.signal })
     this.#subscriptions.add(live)
     try {
       let seen = options.after ?? (options.runId === null ? await this.lastId() : 0)
-      for (;;) {
-        const page = await readEvents(this.#reader, { runId: options.runId, after: seen, limit: pageSize })
-        for (const event of page) {
-          options.signal.throwIfAborted()
+      let batch: Awaited<ReturnType<Subscription['next']>> = 'gap'
+      while (batch !== null) {
+        const events = batch === 'gap' ? this.#logged(options, seen) : batch
+        for await (const event of events) {
+          if (numberOf(event, options.runId) <= seen) continue
           seen = numberOf(event, options.runId)
           yield event
         }
-        if (page.length < pageSize) break
-      }
-      for await (const event of live) {
-        if (numberOf(event, options.runId) <= seen) continue
-        seen = numberOf(event, options.runId)
-        yield event
+        batch = await live.next()
       }
     } finally {
       this.#subscriptions.delete(live)
+    }
+  }
+
+  async *#logged({ runId, signal }: FollowOptions, after: number): AsyncGenerator<RunEvent> {
+    let seen = after
+    for (;;) {
+      const page = await readEvents(this.#reader, { runId, after: seen, limit: pageSize })
+      for (const event of page) {
+        if (signal.aborted) return
+        seen = numberOf(event, runId)
+        yield event
+      }
+      if (page.length < pageSize) return
     }
   }
 

@@ -1,17 +1,12 @@
 import type { RunEvent } from '@slipway/protocol/events'
 
-/** The reader fell further behind than the server keeps for it. */
-export class SlowReader extends Error {
-  override readonly name = 'SlowReader'
-}
-
 /** A bounded queue of live events for one reader. It never makes the writer wait. */
 export class Subscription implements Disposable {
   readonly #runId: string | null
   readonly #capacity: number
   readonly #signal: AbortSignal
   #waiting: RunEvent[] = []
-  #overflown = false
+  #hasGap = false
   #wake: (() => void) | null = null
 
   constructor(runId: string | null, options: { readonly capacity: number; readonly signal: AbortSignal }) {
@@ -22,9 +17,9 @@ export class Subscription implements Disposable {
   }
 
   offer(event: RunEvent): void {
-    if (this.#overflown || (this.#runId !== null && event.run_id !== this.#runId)) return
+    if (this.#hasGap || (this.#runId !== null && event.run_id !== this.#runId)) return
     if (this.#waiting.length >= this.#capacity) {
-      this.#overflown = true
+      this.#hasGap = true
       this.#waiting = []
     } else {
       this.#waiting.push(event)
@@ -32,16 +27,20 @@ export class Subscription implements Disposable {
     this.#wake?.()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<RunEvent> {
-    for (;;) {
-      if (this.#signal.aborted) return
-      if (this.#overflown)
-        throw new SlowReader('The reader is too slow. Connect again with the last number it has seen.')
-      const batch = this.#waiting
-      this.#waiting = []
-      yield* batch
-      if (this.#waiting.length === 0 && !this.#overflown && !this.#signal.aborted) await this.#arrival()
+  /**
+   * The next live events; waits for the first of them. `gap` when some were dropped because too many were waiting: they
+   * are in the log, and what is offered from now on is kept again. Null once the signal has aborted.
+   */
+  async next(): Promise<readonly RunEvent[] | 'gap' | null> {
+    if (this.#waiting.length === 0 && !this.#hasGap && !this.#signal.aborted) await this.#arrival()
+    if (this.#signal.aborted) return null
+    if (this.#hasGap) {
+      this.#hasGap = false
+      return 'gap'
     }
+    const batch = this.#waiting
+    this.#waiting = []
+    return batch
   }
 
   [Symbol.dispose](): void {

@@ -78,7 +78,9 @@ export class Journal {
         tx,
         entries.flatMap(entry => entry.steps ?? []),
       )
-      for (const { runId, change } of entries) if (change) await updateRun(tx, runId, change)
+      for (const { runId, change = {} } of entries) {
+        if (Object.keys(change).length > 0) await updateRun(tx, runId, change)
+      }
       await this.#events.append(
         tx,
         entries.flatMap(entry => entry.events ?? []),

@@ -52,9 +52,10 @@ interface FinishedCall {
 const maxCallsUnderWay = 32
 
 /**
- * Drives one run: asks the engine what to do, performs it, puts the outcome on disk, and only then tells the engine.
+ * Drives one run: asks the engine what to do, performs it, and puts the outcome and the next decision on disk.
  *
- * R1. An outcome is on disk before the engine sees it, so an answered call is never made again.
+ * R1. An outcome is on disk, together with what the engine decided on it, before anything that follows from it leaves
+ *     the process; so an answered call is never made again.
  * R2. Outcomes are handed over one at a time in the order of their numbers, so a replay decides the same.
  * R3. What a decision yields is written together with the decision's number; a replay writes nothing twice.
  */
@@ -68,7 +69,9 @@ export class RunDriver {
   #seq: number
   #advances = 0
   #calls: number
-  #end: { readonly end: RunEnd; readonly last: JournalEntry } | null = null
+  /** What outcomes and decisions have yielded since the last commit. */
+  #unwritten: JournalEntry[] = []
+  #end: RunEnd | null = null
   #cancelReason: string | null = null
   #isPausing = false
   #failure: { readonly cause: unknown } | null = null
@@ -111,11 +114,12 @@ export class RunDriver {
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      this.#apply(this.#options.engine.advance(), this.#opening())
+      this.#unwritten.push(this.#opening())
+      this.#apply(this.#options.engine.advance())
       this.#replay()
+      await this.#commit()
       while (this.#end === null && !this.#isPaused()) await this.#turn(signal)
-      if (this.#end === null) await this.#close(this.#pausing(), { runId: this.#options.runId })
-      else await this.#close(this.#options.closing(this.#end.end), this.#end.last)
+      await this.#close(this.#end === null ? this.#pausing() : this.#options.closing(this.#end))
     } catch (cause) {
       this.#stop.abort(cause)
       await this.#lastWrite
@@ -125,7 +129,7 @@ export class RunDriver {
     }
   }
 
-  /** What is told before the first decision, in the same commit as it. */
+  /** What is told before the first decision. */
   #opening(): JournalEntry {
     const { runId, board, position, now } = this.#options
     const statuses = { statuses: board.statuses(), total_count: board.size }
@@ -166,13 +170,20 @@ export class RunDriver {
     if (!this.#isPausing) this.#performWaiting()
     const finished = this.#arrived.splice(0)
     if (finished.length === 0) return this.#arrival()
-    await this.#options.journal.append(this.#entryOf(finished))
+    this.#unwritten.push(this.#entryOf(finished))
     for (const { request, call } of finished) {
-      if (this.#end !== null) return
       this.#requested.delete(request.key)
       this.#options.engine.resolve(request.key, call.outcome)
       this.#apply(this.#options.engine.advance())
+      if (this.#end !== null) return
     }
+    await this.#commit()
+  }
+
+  async #commit(): Promise<void> {
+    if (this.#end !== null) return
+    const entries = this.#unwritten.splice(0)
+    if (entries.length > 0) await this.#options.journal.append(joined(entries))
   }
 
   #pausing(): Closing {
@@ -194,27 +205,21 @@ export class RunDriver {
     return this.#isPausing && isQuiet && this.#failure === null
   }
 
-  #apply(progress: Progress, opening?: JournalEntry): void {
+  #apply(progress: Progress): void {
     this.#advances++
     const changed = this.#options.board.apply(progress.records, progress.events)
     for (const request of progress.effects) {
       this.#requested.set(request.key, request)
       this.#toPerform.push(request)
     }
-    const isNew = this.#advances > this.#options.position.advances
-    const decision = isNew ? this.#entryOfDecision(progress, changed) : { runId: this.#options.runId }
-    const entry = opening ? joined(opening, decision) : decision
-    if (progress.end !== null) this.#end = { end: progress.end, last: entry }
-    else if (isNew || opening) this.#write(entry)
+    this.#end = progress.end
+    if (this.#advances > this.#options.position.advances) this.#unwritten.push(this.#entryOfDecision(progress, changed))
   }
 
-  async #close({ change, event }: Closing, last: JournalEntry): Promise<void> {
+  async #close({ change, event }: Closing): Promise<void> {
     this.#stop.abort(new Error('The run is over.'))
-    await this.#options.journal.append({
-      ...last,
-      events: [...(last.events ?? []), this.#number(event)],
-      change: { ...last.change, ...change },
-    })
+    const last = { runId: this.#options.runId, events: [this.#number(event)], change }
+    await this.#options.journal.append(joined([...this.#unwritten, last]))
   }
 
   #performWaiting(): void {
@@ -307,11 +312,14 @@ export class RunDriver {
   }
 }
 
-function joined(first: JournalEntry, second: JournalEntry): JournalEntry {
+/** Entries of one run as one. */
+function joined(entries: readonly JournalEntry[]): JournalEntry {
   return {
-    ...second,
-    events: [...(first.events ?? []), ...(second.events ?? [])],
-    change: { ...first.change, ...second.change },
+    runId: entries[0]?.runId ?? '',
+    calls: entries.flatMap(entry => entry.calls ?? []),
+    steps: entries.flatMap(entry => entry.steps ?? []),
+    events: entries.flatMap(entry => entry.events ?? []),
+    change: entries.reduce<RunChange>((all, { change }) => ({ ...all, ...change }), {}),
   }
 }
 

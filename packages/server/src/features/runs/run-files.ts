@@ -33,6 +33,7 @@ const maxFileBytes = 64 * 1024 * 1024
  */
 export class RunFiles {
   readonly #options: RunFilesOptions
+  #realRoot: Promise<string> | null = null
 
   constructor(options: RunFilesOptions) {
     this.#options = options
@@ -106,11 +107,17 @@ export class RunFiles {
   // The path was checked before; on Linux the opened file itself is asked too, in case a script swapped a folder since.
   async #checkOpened(handle: FileHandle, path: string): Promise<void> {
     const opened = await readlink(`/proc/self/fd/${handle.fd}`).catch(() => null)
-    if (opened !== null && !isInside(await realpath(this.#options.root), opened)) throw forbidden(path)
+    if (opened !== null && !isInside(await this.#root(), opened)) throw forbidden(path)
+  }
+
+  // The run's own folder keeps its place; only what is inside of it can change under the server's feet.
+  #root(): Promise<string> {
+    this.#realRoot ??= realpath(this.#options.root)
+    return this.#realRoot
   }
 
   async #find(path: string): Promise<string | null> {
-    const root = await realpath(this.#options.root)
+    const root = await this.#root()
     for (const candidate of [this.#inside(path), ...this.#provisions(path)]) {
       const real = await realpath(candidate).catch(() => null)
       if (real === null) continue
@@ -131,7 +138,7 @@ export class RunFiles {
   }
 
   async #makeFolder(folder: string, path: string): Promise<string> {
-    const root = await realpath(this.#options.root)
+    const root = await this.#root()
     let existing = folder
     for (;;) {
       const real = await realpath(existing).catch(() => null)
