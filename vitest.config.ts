@@ -10,7 +10,10 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism() - 1),
     globalSetup: 'tests/testbed/cache-setup.ts',
     projects: [
-      { test: { name: 'unit', include: [tests('test')], exclude: ['**/node_modules/**', ...others] } },
+      {
+        // Nothing here has a state to hide from other files, so that a worker loads each module once.
+        test: { name: 'unit', include: [tests('test')], exclude: ['**/node_modules/**', ...others], isolate: false },
+      },
       { test: { name: 'shared', include: [tests('shared.test')], exclude: ['**/node_modules/**'] } },
       {
         test: {

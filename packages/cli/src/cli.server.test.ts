@@ -1,14 +1,21 @@
 import { once } from 'node:events'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { packPlan } from '@slipway/engine/plan/pack'
 import { parseJson } from '@slipway/kit/json'
+import { createClient, type Client } from '@slipway/sdk/client'
+import { followRun } from '@slipway/sdk/event-stream'
 import { temporaryFolder } from '@slipway/server/app/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { examplePackage } from '../../../examples/testbed.ts'
 import { examplePlans, slipway, spawnSlipway, startSlipway, type Server } from '../../../tests/testbed/slipway.ts'
 
 let server: Server
+/** For what a test finds there already: each command is a process of its own. */
+let client: Client
 beforeAll(async () => {
   server = await startSlipway()
+  client = createClient({ url: server.url })
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -24,6 +31,10 @@ const aText: unknown = expect.any(String)
 /** JSON output, read loosely: the assertions say what is expected of it. */
 function json(text: string): Record<string, unknown> {
   return parseJson(text) as Record<string, unknown>
+}
+
+async function deploy(name: string): Promise<void> {
+  await client.deploy(packPlan(await examplePackage(name)), { replace: true })
 }
 
 describe('deploying', () => {
@@ -54,7 +65,7 @@ describe('deploying', () => {
   test('[CLI-1] a version with other content is a conflict unless it replaces', async () => {
     await using folder = await temporaryFolder()
     await cp(addition, folder.path, { recursive: true })
-    await server.cli(['deploy', addition])
+    await deploy('long-addition')
     await writeFile(join(folder.path, 'provisions', 'note.txt'), 'changed')
     const refused = await server.cli(['deploy', folder.path])
     expect(refused.code).toBe(1)
@@ -66,8 +77,8 @@ describe('deploying', () => {
 
 describe('running', () => {
   beforeAll(async () => {
-    await server.cli(['deploy', addition, '--replace'])
-    await server.cli(['deploy', triage])
+    await deploy('long-addition')
+    await deploy('triage')
   })
 
   test('[CLI-6] a watched run shows its steps and then its result', async () => {
@@ -106,9 +117,9 @@ describe('running', () => {
   test('[CLI-9] [CLI-11] a run that waits says how to answer, shows its log meanwhile, and goes on once it is answered', async () => {
     const started = await server.cli(['run', 'triage', '-i', urgent, '--quiet'])
     const id = started.stdout.trim()
-    let question: Record<string, unknown> | undefined
-    while (question === undefined)
-      question = (parseJson((await server.cli(['inputs', id, '--json'])).stdout) as Record<string, unknown>[])[0]
+    await expect.poll(() => client.inputs({ runId: id }), { timeout: 30_000 }).toHaveLength(1)
+    const asked = await server.cli(['inputs', id, '--json'])
+    const [question = {}] = parseJson(asked.stdout) as Record<string, unknown>[]
     expect((await server.cli(['inputs'])).stdout).toContain(`slipway answer ${String(question['input_id'])}`)
     expect((await server.cli(['logs', id])).stdout).toContain('user_input:request')
     expect((await server.cli(['answer', id, 'Call them back'])).stdout).toContain('Answered')
@@ -157,7 +168,10 @@ describe('running', () => {
   })
 
   test('[CLI-10] runs come filtered and page by page', async () => {
-    for (let n = 0; n < 2; n++) await server.cli(['run', 'long-addition', ...numbers, '--watch'])
+    for (let n = 0; n < 2; n++) {
+      const { run_id: id } = await client.startRun('long-addition', { inputs: { first_number: 99, second_number: 1 } })
+      await Array.fromAsync(followRun(client, id))
+    }
     const first = json(
       (await server.cli(['runs', '--plan', 'long-addition', '--status', 'completed', '-n', '1', '--json'])).stdout,
     )
