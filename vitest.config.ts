@@ -14,7 +14,14 @@ export default defineConfig({
         // Nothing here has a state to hide from other files, so that a worker loads each module once.
         test: { name: 'unit', include: [tests('test')], exclude: ['**/node_modules/**', ...others], isolate: false },
       },
-      { test: { name: 'shared', include: [tests('shared.test')], exclude: ['**/node_modules/**'] } },
+      {
+        test: {
+          name: 'shared',
+          include: [tests('shared.test')],
+          exclude: ['**/node_modules/**'],
+          globalSetup: 'tests/testbed/shared-setup.ts',
+        },
+      },
       {
         test: {
           name: 'server',
