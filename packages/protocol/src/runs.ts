@@ -94,6 +94,8 @@ export const TraceCall = z.object({
   inputs: z.unknown(),
   output: z.unknown(),
   error: z.object({ name: z.string(), message: z.string() }).nullable(),
+  /** Files that a script wrote, moved or removed, relative to the plan's base folder. */
+  files: z.array(z.string()),
   started_at: z.string(),
   finished_at: z.string(),
   duration_ms: z.number(),

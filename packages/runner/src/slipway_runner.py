@@ -14,6 +14,7 @@ import types
 MODULE = 'slipway_script'
 DEEPEST = 200
 PROBLEM = 20_000
+WRITES = 1_000
 
 
 class Body:
@@ -133,6 +134,39 @@ class Sink(io.RawIOBase):
         return text
 
 
+class Writes:
+    """Notes which files of the run a script opens for writing, moves or removes: for the run's trace, not for safety."""
+
+    WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+    def __init__(self, folder):
+        self.folder = os.path.join(folder, '')
+        self.paths = {}
+        sys.addaudithook(self.hook)
+
+    def hook(self, event, args):
+        try:
+            if event == 'open' and isinstance(args[2], int) and args[2] & self.WRITING:
+                self.note(args[0])
+            elif event == 'os.rename':
+                self.note(args[0])
+                self.note(args[1])
+            elif event in ('os.remove', 'os.truncate'):
+                self.note(args[0])
+        except Exception:
+            pass
+
+    def note(self, path):
+        path = os.path.abspath(os.fsdecode(path))
+        if path.startswith(self.folder) and '__pycache__' not in path and len(self.paths) < WRITES:
+            self.paths[path[len(self.folder) :]] = True
+
+    def take(self):
+        paths = list(self.paths)
+        self.paths = {}
+        return paths
+
+
 class Runner:
     """Runs scripts for one folder and turns everything that happens into a reply."""
 
@@ -141,6 +175,7 @@ class Runner:
         self.output_bytes = output_bytes
         self.sink = Sink()
         self.sink.limit = output_bytes
+        self.writes = Writes(folder)
 
     def handle(self, line):
         request = json.loads(line)
@@ -150,7 +185,9 @@ class Runner:
         except MemoryError:
             reply = '{"id":%d,"type":"memory"' % request['id']
         printed = self.sink.take()
-        return reply + (',"output":%s}' % json.dumps(printed) if printed else '}')
+        written = self.writes.take()
+        reply += ',"output":%s' % json.dumps(printed) if printed else ''
+        return reply + (',"files":%s}' % json.dumps(written) if written else '}')
 
     def _run(self, request):
         known = set(sys.modules)

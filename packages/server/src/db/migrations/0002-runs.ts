@@ -41,6 +41,7 @@ export async function up(database: Transaction<Tables>): Promise<void> {
       type text not null,
       inputs text not null,
       outcome text not null,
+      files text not null,
       started_at real not null,
       finished_at real not null,
       agent text,

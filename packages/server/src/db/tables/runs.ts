@@ -39,6 +39,8 @@ export interface RunCallTable {
   readonly inputs: string
   /** The outcome in the engine's lossless form: what a replay hands back. */
   readonly outcome: string
+  /** Files that a script wrote, a JSON list. */
+  readonly files: string
   readonly started_at: number
   readonly finished_at: number
   readonly agent: string | null

@@ -288,6 +288,7 @@ export class RunDriver {
       type: request.effect.type,
       inputs: describeInputs(request.effect),
       outcome: encodeOutcome(call.outcome),
+      files: JSON.stringify(call.files),
       started_at: startedAt,
       finished_at: finishedAt,
       agent: call.facts.agent,

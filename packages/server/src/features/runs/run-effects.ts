@@ -23,6 +23,8 @@ export interface CallFacts {
 export interface PerformedCall {
   readonly outcome: EffectOutcome
   readonly facts: CallFacts
+  /** Files that a script wrote, relative to the plan's base folder. */
+  readonly files: readonly string[]
   /** What watchers are told together with the outcome. */
   readonly events: readonly RunEventDraft[]
 }
@@ -67,9 +69,9 @@ export class RunEffects {
     if (family !== null)
       this.#deps.tell({ event: `${family}:call_started`, data: { ...about, call: request.effect.type } })
     try {
-      const { value, facts = noFacts, events = [] } = await this.#call(request, signal)
+      const { value, facts = noFacts, files = [], events = [] } = await this.#call(request, signal)
       const ended: RunEventDraft[] = family === null ? [] : [completed(family, about, request.effect, facts)]
-      return { outcome: { ok: true, value }, facts, events: [...ended, ...events] }
+      return { outcome: { ok: true, value }, facts, files, events: [...ended, ...events] }
     } catch (error) {
       signal.throwIfAborted()
       const outcome = failure(error)
@@ -80,6 +82,7 @@ export class RunEffects {
       return {
         outcome,
         facts: { ...noFacts, agent: family === 'llm' ? this.#deps.agentOf(request.flowIndex) : null },
+        files: [],
         events,
       }
     }
@@ -93,9 +96,11 @@ export class RunEffects {
       case 'model.generate':
         return this.#generate(effect, { flowIndex: request.flowIndex, signal })
       case 'script.call':
-        return { value: await (await this.#deps.python()).callFunction({ ...effect, timeoutMs, signal }) }
+        return this.#script(request, (python, onFiles) =>
+          python.callFunction({ ...effect, timeoutMs, signal, onFiles }),
+        )
       case 'script.execute':
-        return { value: await (await this.#deps.python()).execute({ ...effect, timeoutMs, signal }) }
+        return this.#script(request, (python, onFiles) => python.execute({ ...effect, timeoutMs, signal, onFiles }))
       case 'file.read':
         return { value: await (await this.#deps.files()).read(effect.path) }
       case 'file.exists':
@@ -119,6 +124,19 @@ export class RunEffects {
         return this.#canvas(effect)
       default:
         return unreachable(effect)
+    }
+  }
+
+  async #script(
+    { flowIndex }: EffectRequest,
+    run: (python: PythonSession, onFiles: (paths: readonly string[]) => void) => Promise<Value>,
+  ): Promise<Answered> {
+    const files: string[] = []
+    const value = await run(await this.#deps.python(), paths => files.push(...paths))
+    return {
+      value,
+      files,
+      events: files.map(path => ({ event: 'file:changed', data: { path, flow_index: flowIndex } })),
     }
   }
 
@@ -194,6 +212,7 @@ export class RunEffects {
 
 interface Answered {
   readonly value: Value
+  readonly files?: readonly string[]
   readonly facts?: CallFacts
   readonly events?: readonly RunEventDraft[]
 }

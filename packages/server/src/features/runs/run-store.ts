@@ -59,6 +59,7 @@ const callColumns = [
   'type',
   'inputs',
   'outcome',
+  'files',
   'started_at',
   'finished_at',
   'agent',

@@ -43,6 +43,7 @@ export function toTraceCall(row: CallRow): TraceCall {
     inputs: parseJson(row.inputs),
     output: outcome.ok ? toPlain(outcome.value) : null,
     error: outcome.ok ? null : { name: outcome.error.name, message: outcome.error.message },
+    files: parseJson(row.files) as string[],
     started_at: isoTime(row.started_at),
     finished_at: isoTime(row.finished_at),
     duration_ms: Math.max(0, row.finished_at - row.started_at),

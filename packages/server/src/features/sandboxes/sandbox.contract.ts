@@ -161,6 +161,20 @@ result = [os.getcwd(), sorted(os.listdir('.')), os.path.getsize('deep/moved.txt'
     expect(bytes.equals(await readFile(join(run.folder, 'out.bin')))).toBe(true)
   })
 
+  test('[SANDBOX-32] a call tells which files its script wrote, moved or removed', async () => {
+    const run = shared()
+    await writeFile(join(run.folder, 'old.txt'), 'x')
+    const told: (readonly string[])[] = []
+    const execute = (code: string): Promise<Value> =>
+      run.session.execute({ path: 'a.py', code, globals: PyDict.of([]), onFiles: paths => told.push(paths) })
+    await execute(
+      'import os\nopen("new.txt", "w").write("1")\nos.rename("old.txt", "moved.txt")\nopen("new.txt").read()',
+    )
+    await execute('open("moved.txt").read()\nresult = 1')
+    await execute('import os\nos.remove("moved.txt")\nopen("/tmp/elsewhere", "w").write("x")\nresult = 1')
+    expect(told).toEqual([['new.txt', 'old.txt', 'moved.txt'], ['moved.txt']])
+  })
+
   test('[SANDBOX-8] body.file_system answers with a status, in the forms that plans expect', async () => {
     const run = shared()
     const code = `

@@ -68,6 +68,8 @@ export interface FunctionCall {
   /** A limit of this call below the session's `callTimeoutMs`. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** Told which files the script wrote, moved or removed, relative to the folder, just before the call resolves. */
+  readonly onFiles?: ((paths: readonly string[]) => void) | undefined
 }
 
 export interface ScriptCall {
@@ -77,6 +79,8 @@ export interface ScriptCall {
   /** A limit of this call below the session's `callTimeoutMs`. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** As for a function. */
+  readonly onFiles?: ((paths: readonly string[]) => void) | undefined
 }
 
 export interface OpenPythonSandboxes {

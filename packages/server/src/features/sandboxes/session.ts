@@ -10,7 +10,7 @@ const START_TIMEOUT_MS = 30_000
 /** Starts an interpreter for the folder of a session. Its first line says that it is ready. */
 export type Launch = (options: OpenSandbox, limits: SandboxLimits) => Promise<Interpreter>
 
-type CallLimits = Pick<ScriptCall, 'signal' | 'timeoutMs'>
+type CallOptions = Pick<ScriptCall, 'signal' | 'timeoutMs' | 'onFiles'>
 
 export interface SessionOptions {
   readonly limits: SandboxLimits
@@ -64,13 +64,14 @@ export class InterpreterSession implements PythonSession {
     this.#onClose?.()
   }
 
-  #inTurn(call: CallLimits, request: (id: number) => string): Promise<Value> {
+  #inTurn(call: CallOptions, request: (id: number) => string): Promise<Value> {
     const turn = this.#last.then(() => this.#exchange(call, request))
     this.#last = turn.catch(() => undefined)
     return turn
   }
 
-  async #exchange({ signal, timeoutMs = Infinity }: CallLimits, request: (id: number) => string): Promise<Value> {
+  async #exchange(call: CallOptions, request: (id: number) => string): Promise<Value> {
+    const { signal, timeoutMs = Infinity } = call
     this.#refuseWhenClosed()
     signal?.throwIfAborted()
     const id = ++this.#lastId
@@ -82,8 +83,9 @@ export class InterpreterSession implements PythonSession {
         onTimeout: new AppError('sandbox.timeout', `The script did not finish within ${longest} ms and was ended.`),
         signal,
       })
-      const { value, output } = readReply(reply, id, this.#limits)
+      const { value, output, files } = readReply(reply, id, this.#limits)
       if (output) this.#options.onOutput?.(output)
+      if (files.length > 0) call.onFiles?.(files)
       return value
     } catch (error) {
       // Its state is unknown now: whatever it is still doing ends here.

@@ -1,5 +1,5 @@
 import { decodeValue, encodeValue } from '@slipway/engine/value/codec'
-import { PyDict, type Value } from '@slipway/engine/value/value'
+import { isList, PyDict, type Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 
 import type { FunctionCall, SandboxLimits, ScriptCall } from './sandboxes.ts'
@@ -20,6 +20,8 @@ export interface Reply {
   readonly value: Value
   /** What the script printed, cut at the limit. */
   readonly output: string
+  /** Files that the script wrote, moved or removed, relative to the folder; the script's own claim. */
+  readonly files: readonly string[]
 }
 
 /** Reads the reply to request `id`. Throws `sandbox.memory` if it says so, `sandbox.crashed` if it makes no sense. */
@@ -36,7 +38,16 @@ export function readReply(line: string, id: number, limits: SandboxLimits): Repl
     throw new AppError('sandbox.crashed', 'The Python sandbox gave an answer that makes no sense and was ended.')
   }
   const output = reply.get('output')
-  return { value, output: typeof output === 'string' ? output : '' }
+  return { value, output: typeof output === 'string' ? output : '', files: textsOf(reply.get('files')) }
+}
+
+const mostFiles = 1000
+const longestPath = 4096
+
+function textsOf(value: Value | undefined): string[] {
+  if (!isList(value)) return []
+  const texts = value.filter(item => typeof item === 'string')
+  return texts.slice(0, mostFiles).map(text => text.slice(0, longestPath))
 }
 
 function decoded(line: string): PyDict | undefined {
