@@ -1,6 +1,7 @@
+import { MAX_WEIGHT, weigh } from '#value/limits'
 import { isTruthy } from '#value/truth'
 import { isList, PyDict, PyError, type Value } from '#value/value'
-import type { Step } from '#sequence/step'
+import { Spent, type Step } from '#sequence/step'
 import { Callable, PromptTemplate, type Arguments, type Operand } from './operand.ts'
 import { compileTemplate, fillTemplate, type OperandTemplate, type VerticalScope } from './scope.ts'
 
@@ -82,12 +83,28 @@ function* runPlan(
 ): Step<Operand> {
   const values = new Map<string, Operand>([[INPUT_KEY, options.input]])
   let last: Operand = null
+  let made = 0
   for (const step of steps) {
     if (step.condition !== null && holds(values, step.condition.key) !== step.condition.wanted) continue
     last = step.fn instanceof Callable ? yield* step.fn.call(argumentsOf(step, values)) : step.fn
+    const weight = weightOf(last)
+    made += weight
+    if (made > MOST_MADE) throw new PyError('MemoryError', 'The calls of a composition make more than a step may hold.')
+    yield new Spent(CALL_UNITS + weight / WEIGHT_PER_UNIT)
     values.set(step.outputKey, last)
   }
   return options.returnKey === null ? last : lookUp(values, options.returnKey)
+}
+
+const CALL_UNITS = 3
+const WEIGHT_PER_UNIT = 500
+/** All that one composition may make for one cell, so that it cannot double a value again and again. */
+const MOST_MADE = 4 * MAX_WEIGHT
+
+function weightOf(operand: Operand): number {
+  if (operand instanceof Callable) return 0
+  if (operand instanceof PromptTemplate) return operand.text.length
+  return weigh(operand)
 }
 
 function argumentsOf(step: BoundStep, values: ReadonlyMap<string, Operand>): Arguments {

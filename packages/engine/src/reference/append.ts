@@ -1,3 +1,4 @@
+import { requireCells } from '../value/limits.ts'
 import { isList, PyError, type Value } from '../value/value.ts'
 import { isSkip, leaves, select } from './access.ts'
 import { tupleText } from './join.ts'
@@ -41,6 +42,7 @@ function appendBlocks(target: Reference, other: Reference, position: number): Re
     return depth === position ? [...data, ...blocks] : data.map(item => extend(item, depth + 1))
   }
   const shape = target.shape.map((length, i) => (i === position ? length + blocks.length : length))
+  requireCells(shape)
   return { axes: target.axes, shape, data: extend(target.data, 0) }
 }
 
@@ -57,6 +59,7 @@ function appendCells(target: Reference, other: Reference): Reference {
   const cellWise =
     prefix.length > 0 && positions.every((position, i) => position !== -1 && other.shape[position] === target.shape[i])
   const all = cellWise ? [] : content(other)
+  if (!cellWise) requireCells([...target.shape.slice(0, -1), (target.shape.at(-1) ?? 0) + all.length])
   const index: number[] = []
   let longest = 0
   const extend = (data: Value, depth: number): Value => {

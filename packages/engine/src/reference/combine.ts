@@ -1,3 +1,4 @@
+import { requireCells } from '../value/limits.ts'
 import { isList, PyError, type Value } from '../value/value.ts'
 import { dropNoneAxis } from './access.ts'
 import { requireUnique } from './construct.ts'
@@ -91,6 +92,7 @@ export function fromCrossActionCells(
 ): Reference {
   const lists = results.map(result => (isList(result) && !result.includes(SKIP) ? result : undefined))
   const length = lists.length === 0 ? 0 : (lists[0]?.length ?? 1)
+  requireCells([...calls.shape, length])
   const cells = lists.map(list =>
     Array.from({ length }, (_, i) => list?.[i] ?? (list && i < list.length ? null : SKIP)),
   )
@@ -172,6 +174,7 @@ function unite(tensors: readonly { readonly axes: readonly string[]; readonly sh
       return known
     }),
   )
+  requireCells(shape)
   return { axes, shape, sources }
 }
 

@@ -1,3 +1,4 @@
+import { requireCells } from '../value/limits.ts'
 import { repr } from '../value/python-repr.ts'
 import { isList, PyError, type Value } from '../value/value.ts'
 import { NONE_AXIS, type Reference, SKIP } from './reference.ts'
@@ -7,7 +8,8 @@ export const EMPTY: Reference = { axes: [], shape: [], data: null }
 
 /**
  * A tensor from nested lists. Without names the axes are `axis_0`, `axis_1` … for every level; fewer names than levels
- * leave the deeper lists as leaves, more names throw. Ragged lists are filled with skips to the longest of each level.
+ * leave the deeper lists as leaves, more names throw, and so do more cells than a tensor may have. Ragged lists are
+ * filled with skips to the longest of each level.
  */
 export function fromData(data: Value, axes?: readonly string[] | null): Reference {
   const full = shapeOf(data)
@@ -20,6 +22,7 @@ export function fromData(data: Value, axes?: readonly string[] | null): Referenc
   }
   requireUnique(names)
   const shape = full.slice(0, names.length)
+  requireCells(shape)
   return { axes: names, shape, data: pad(data, shape, 0) }
 }
 
@@ -31,6 +34,7 @@ export function single(value: Value): Reference {
 /** A tensor of known shape; data that do not fill it are padded with skips or cut. */
 export function ofShape(axes: readonly string[], shape: readonly number[], data: Value): Reference {
   requireUnique(axes)
+  requireCells(shape)
   return { axes, shape, data: pad(data, shape, 0) }
 }
 

@@ -1,3 +1,4 @@
+import { requireCells } from '../value/limits.ts'
 import { PyError, type Value } from '../value/value.ts'
 import { transpose } from './access.ts'
 import { axisList, EMPTY, requireUnique } from './construct.ts'
@@ -7,6 +8,7 @@ import type { Reference } from './reference.ts'
 export function join(references: readonly Reference[], newAxis: string): Reference {
   const [first] = references
   if (first === undefined) return EMPTY
+  requireCells([references.length, ...first.shape])
   const stacked = references.map((reference, i): Value => {
     if (!sameSet(reference.axes, first.axes)) {
       const found = `Expected ${axisList(first.axes)}, got ${axisList(reference.axes)}`

@@ -1,4 +1,4 @@
-import { Fork, HostFailure, isHostFailure, type Step } from '#sequence/step'
+import { Fork, HostFailure, isHostFailure, Spent, type Step } from '#sequence/step'
 import type { Effect, EffectOutcome, EffectRequest } from './effects.ts'
 import { CELL_STRIDE, signBase, signId } from './sign-ids.ts'
 
@@ -9,7 +9,18 @@ export interface ExecutionOptions {
   readonly seed: string
   /** Run the children of a fork one after another instead of asking for all their effects at once. */
   readonly ordered: boolean
+  /** What may still be done before the host gets its turn; every execution of the run draws on the same. */
+  readonly budget?: Budget | undefined
 }
+
+/** Units of work that are left, see `Spent`. */
+export interface Budget {
+  left: number
+}
+
+/** Effects that one execution asks for at the same time, and their texts together; further cells start as these end. */
+const MOST_ASKED = 1000
+const MOST_ASKED_TEXT = 64 * 1024 * 1024
 
 /** One generator of a step, with what is needed to name its effects and signs. */
 interface Strand {
@@ -48,7 +59,12 @@ export class StepExecution<T> {
   readonly options: ExecutionOptions
   end: ExecutionEnd<T> | null = null
   readonly #prefix: string
-  readonly #waiting = new Map<string, Strand>()
+  readonly #waiting = new Map<string, { readonly strand: Strand; readonly text: number }>()
+  /** Strands that stopped in the middle of their work because the budget was used up. */
+  #paused: Strand[] = []
+  /** Forks that have children left which may not start yet. */
+  readonly #held = new Set<OpenFork>()
+  #askedText = 0
   #requests: EffectRequest[] = []
   #current: Strand | null = null
 
@@ -74,12 +90,28 @@ export class StepExecution<T> {
 
   /** Takes the outcome of an effect. False when this execution does not wait for that key. */
   resolve(key: string, outcome: EffectOutcome): boolean {
-    const strand = this.#waiting.get(key)
-    if (strand === undefined) return false
+    const asked = this.#waiting.get(key)
+    if (asked === undefined) return false
     this.#waiting.delete(key)
-    if (isHostFailure(outcome)) this.#resume(strand, NOTHING, { cause: new HostFailure(outcome.error) })
-    else this.#resume(strand, outcome)
+    this.#askedText -= asked.text
+    if (isHostFailure(outcome)) this.#resume(asked.strand, NOTHING, { cause: new HostFailure(outcome.error) })
+    else this.#resume(asked.strand, outcome)
+    this.#startHeld()
     return true
+  }
+
+  get isPaused(): boolean {
+    return this.#paused.length > 0 && this.end === null
+  }
+
+  /** Goes on with what the budget interrupted; it may be interrupted again. */
+  goOn(): void {
+    const paused = this.#paused
+    this.#paused = []
+    for (const strand of paused) {
+      if (this.end === null) this.#resume(strand, NOTHING)
+    }
+    this.#startHeld()
   }
 
   /** The effects that were asked for since the last call. */
@@ -87,6 +119,26 @@ export class StepExecution<T> {
     const requests = this.#requests
     if (requests.length > 0) this.#requests = []
     return requests
+  }
+
+  // What was held back starts in the order in which it would have started without the interruption.
+  #startHeld(): void {
+    for (const opened of this.#held) {
+      if (this.end !== null || this.#isFull()) return
+      this.#held.delete(opened)
+      if (!opened.closed && this.#pump(opened)) this.#leave(opened)
+    }
+  }
+
+  #isSpentBy(units: number): boolean {
+    const { budget } = this.options
+    if (budget === undefined) return false
+    budget.left -= units
+    return budget.left <= 0
+  }
+
+  #isFull(): boolean {
+    return this.#paused.length > 0 || this.#waiting.size >= MOST_ASKED || this.#askedText >= MOST_ASKED_TEXT
   }
 
   get waitsFor(): Iterable<string> {
@@ -117,6 +169,13 @@ export class StepExecution<T> {
         return
       }
       const request = turn.value
+      if (request instanceof Spent) {
+        failure = null
+        reply = NOTHING
+        if (!this.#isSpentBy(request.units)) continue
+        this.#paused.push(strand)
+        return
+      }
       if (!(request instanceof Fork)) {
         this.#ask(strand, request)
         return
@@ -131,7 +190,9 @@ export class StepExecution<T> {
 
   #ask(strand: Strand, effect: Effect): void {
     const key = `${this.#prefix}${strand.path}${strand.calls++}`
-    this.#waiting.set(key, strand)
+    const text = effect.type === 'model.generate' ? effect.prompt.length : 0
+    this.#askedText += text
+    this.#waiting.set(key, { strand, text })
     this.#requests.push({ key, flowIndex: this.options.flowIndex, effect })
   }
 
@@ -141,6 +202,10 @@ export class StepExecution<T> {
     opened.pumping = true
     while (opened.next < fork.children.length && opened.failure === null) {
       if (this.options.ordered && opened.open > 0) break
+      if (opened.open > 0 && this.#isFull()) {
+        this.#held.add(opened)
+        break
+      }
       const place = opened.next++
       opened.open++
       this.#resume(childStrand(opened, owner, place), NOTHING)
@@ -159,9 +224,13 @@ export class StepExecution<T> {
     parent.open--
     if (end.ok) parent.fork.results[strand.place] = end.value
     else parent.failure ??= { cause: end.cause }
-    if (parent.pumping || parent.closed || !this.#pump(parent)) return
-    parent.closed = true
-    this.#resume(parent.owner, NOTHING, parent.failure)
+    if (!parent.pumping && !parent.closed && this.#pump(parent)) this.#leave(parent)
+  }
+
+  #leave(opened: OpenFork): void {
+    opened.closed = true
+    this.#held.delete(opened)
+    this.#resume(opened.owner, NOTHING, opened.failure)
   }
 }
 

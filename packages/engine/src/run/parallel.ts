@@ -4,7 +4,7 @@ import type { Lane } from '#sequence/result'
 import type { Item } from './program.ts'
 import { isReady } from './readiness.ts'
 import type { EndReason } from './records.ts'
-import type { Scheduler } from './sequential.ts'
+import { VISIT_UNITS, type Scheduler } from './sequential.ts'
 import type { RunState } from './state.ts'
 import type { Steps } from './steps.ts'
 
@@ -21,20 +21,25 @@ export class ParallelScheduler implements Scheduler {
   readonly #ranInCycle = new Set<number>()
   readonly #loopsAbove: readonly (readonly Item[])[]
   #exhausted = false
+  /** Where the pass over the steps stands, and whether it has started one. */
+  #place = 0
+  #hasStarted = false
 
   constructor(steps: Steps, maxCycles: number) {
     this.#steps = steps
     this.#maxCycles = maxCycles
-    const { items } = steps.state.program
-    this.#loopsAbove = items.map(item =>
-      items.filter(other => other.isLoop && steps.state.program.slots[item.slot]?.above.includes(other.slot)),
+    const { items, slots } = steps.state.program
+    this.#loopsAbove = items.map(
+      item => slots[item.slot]?.above.flatMap(slot => slots[slot]?.items.filter(other => other.isLoop) ?? []) ?? [],
     )
   }
 
-  pump(): 'finished' | EndReason | null {
+  pump(): 'finished' | EndReason | 'more' | null {
     const steps = this.#steps
     const { state } = steps
-    while (!this.#exhausted && (this.#startRound() || this.#startEarly()));
+    steps.refill()
+    while (!this.#exhausted && (this.#startRound() || this.#startEarly())) if (steps.isSpent) return 'more'
+    if (steps.isSpent && !this.#exhausted) return 'more'
     if (steps.active.size > 0) return null
     if (state.unfinished === 0) {
       this.#endCycle(true)
@@ -44,15 +49,22 @@ export class ParallelScheduler implements Scheduler {
     return this.#exhausted ? 'max_cycles' : 'deadlock'
   }
 
-  // One pass over the steps in flow order. True when something started, because that may have made more steps ready.
+  // One pass over the steps in flow order, which the end of a turn may interrupt. True when something started, because
+  // that may have made more steps ready.
   #startRound(): boolean {
     const { state } = this.#steps
-    let started = false
-    for (const item of state.program.items) {
-      if (!isReady(state, item) || !this.#mayStart(item)) continue
+    const { items } = state.program
+    for (; this.#place < items.length; this.#place++) {
+      if (this.#steps.isSpent) return true
+      this.#steps.spend(VISIT_UNITS)
+      const item = items[this.#place]
+      if (item === undefined || !isReady(state, item) || !this.#mayStart(item)) continue
       if (!this.#start(item)) return false
-      started = true
+      this.#hasStarted = true
     }
+    const started = this.#hasStarted
+    this.#place = 0
+    this.#hasStarted = false
     return started
   }
 

@@ -1,6 +1,6 @@
 import { loadParadigms, type LoadedParadigms } from '#paradigm/load'
 import type { Dialect } from '#plan/dialect'
-import { compareFlowIndices, isBelow } from '#plan/flow-index'
+import { compareFlowIndices, parentIndex } from '#plan/flow-index'
 import type { ConceptEntry, InferenceEntry } from '#plan/repositories'
 import { fromData } from '#reference/construct'
 import type { PerceptionContext } from '#reference/perception'
@@ -120,7 +120,7 @@ export function prepareProgram(source: ProgramSource): Program {
     concepts: conceptsOf(source.concepts, names, items),
     conceptNumbers: names,
     items,
-    slots: slotsOf([...slotNumbers.keys()], items),
+    slots: slotsOf(slotNumbers, items),
     slotNumbers,
     paradigms,
   }
@@ -149,23 +149,49 @@ function conceptsOf(
   items: readonly Item[],
 ): ProgramConcept[] {
   const latest = new Map(entries.map(entry => [entry.conceptName, entry]))
+  const producers = new Map(items.map(item => [item.concept, item.slot]))
+  const readers = readersOf(items)
   return [...names].flatMap(([name, index]) => {
     const entry = latest.get(name)
     if (!entry) return []
     const initial = entry.referenceData === null ? null : givenReference(entry.referenceData, entry.referenceAxisNames)
-    const producer = items.findLast(item => item.concept === index)?.slot ?? -1
-    const readers = items.filter(item => item.fn === index || item.values.includes(index))
-    return [{ index, entry, initial, producer, readers }]
+    return [{ index, entry, initial, producer: producers.get(index) ?? -1, readers: readers.get(index) ?? [] }]
   })
 }
 
-function slotsOf(flowIndexes: readonly string[], items: readonly Item[]): ProgramSlot[] {
-  return flowIndexes.map((flowIndex, slot) => ({
+function readersOf(items: readonly Item[]): Map<number, Item[]> {
+  const readers = new Map<number, Item[]>()
+  for (const item of items) {
+    for (const concept of new Set([item.fn, ...item.values])) {
+      const known = readers.get(concept)
+      if (known) known.push(item)
+      else readers.set(concept, [item])
+    }
+  }
+  return readers
+}
+
+function slotsOf(slotNumbers: ReadonlyMap<string, number>, items: readonly Item[]): ProgramSlot[] {
+  const itemsOf = Map.groupBy(items, item => item.slot)
+  const above = [...slotNumbers.keys()].map(flowIndex => slotsAbove(flowIndex, slotNumbers))
+  const below = above.map((): number[] => [])
+  for (const [slot, ancestors] of above.entries()) for (const ancestor of ancestors) below[ancestor]?.push(slot)
+  return [...slotNumbers].map(([flowIndex, slot]) => ({
     flowIndex,
-    above: flowIndexes.flatMap((other, place) => (isBelow(flowIndex, other) ? [place] : [])),
-    below: flowIndexes.flatMap((other, place) => (isBelow(other, flowIndex) ? [place] : [])),
-    items: items.filter(item => item.slot === slot),
+    above: above[slot] ?? [],
+    below: below[slot] ?? [],
+    items: itemsOf.get(slot) ?? [],
   }))
+}
+
+/** The slots of the flow indices above this one, outermost first. */
+function slotsAbove(flowIndex: string, slotNumbers: ReadonlyMap<string, number>): number[] {
+  const above: number[] = []
+  for (let index = parentIndex(flowIndex); index !== ''; index = parentIndex(index)) {
+    const slot = slotNumbers.get(index)
+    if (slot !== undefined) above.unshift(slot)
+  }
+  return above
 }
 
 interface ItemOptions {

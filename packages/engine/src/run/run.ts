@@ -31,6 +31,11 @@ export interface RunOptions {
   /** Decides the ids of signs; a run with the same seed and the same outcomes is the same run. */
   readonly seed: string
   readonly inputs: ReadonlyMap<string, RunInput>
+  /**
+   * How much is done before `advance` comes back although there is more to do, in units of about a microsecond; without
+   * end by default. It is counted and not timed, so the same number always interrupts at the same places.
+   */
+  readonly unitsPerTurn?: number | undefined
 }
 
 /** What happened since the host last asked. */
@@ -40,6 +45,8 @@ export interface Progress {
   readonly records: readonly StepRecord[]
   readonly events: readonly EngineEvent[]
   readonly end: RunEnd | null
+  /** Whether `advance` is to be called again, before any outcome is given, because the turn was over. */
+  readonly more: boolean
 }
 
 /**
@@ -53,6 +60,9 @@ export class Run {
   readonly #steps: Steps
   readonly #scheduler: Scheduler
   #started = false
+  #more = false
+  /** Whether something was done that `advance` has not given yet. */
+  #isFresh = false
   #end: RunEnd | null = null
 
   constructor(program: Program, options: RunOptions) {
@@ -60,7 +70,8 @@ export class Run {
     this.program = program
     this.state = new RunState(program, { waitForLoopBase: parallel || !program.strict })
     for (const [name, { data, axes }] of options.inputs) this.#supply(name, givenReference(data, axes))
-    this.#steps = new Steps(this.state, { seed: options.seed, parallel })
+    const unitsPerTurn = options.unitsPerTurn ?? Number.POSITIVE_INFINITY
+    this.#steps = new Steps(this.state, { seed: options.seed, parallel, unitsPerTurn })
     this.#scheduler = parallel
       ? new ParallelScheduler(this.#steps, options.maxCycles)
       : new SequentialScheduler(this.#steps, options.maxCycles)
@@ -68,11 +79,12 @@ export class Run {
 
   /** Executes all that can go on without the outside, and gives what is new. */
   advance(): Progress {
-    if (!this.#started) {
+    if (!this.#started || (this.#more && !this.#isFresh)) {
       this.#started = true
       this.#pump()
     }
-    return { ...this.#steps.take(), end: this.#end }
+    this.#isFresh = false
+    return { ...this.#steps.take(), end: this.#end, more: this.#more }
   }
 
   /** Takes the outcome of an effect. False when nothing waits for it any more. */
@@ -88,7 +100,8 @@ export class Run {
       this.#steps.abandon()
       this.#end = this.#failed('cancelled', message)
     }
-    return { ...this.#steps.take(), end: this.#end }
+    this.#more = false
+    return { ...this.#steps.take(), end: this.#end, more: false }
   }
 
   get end(): RunEnd | null {
@@ -145,7 +158,9 @@ export class Run {
 
   #pump(): void {
     const reason = this.#scheduler.pump()
-    if (reason === null) return
+    this.#more = reason === 'more'
+    this.#isFresh = true
+    if (reason === null || reason === 'more') return
     this.#end = this.#endFor(reason)
   }
 

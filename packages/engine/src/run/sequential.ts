@@ -3,10 +3,16 @@ import { isReady } from './readiness.ts'
 import type { EndReason } from './records.ts'
 import type { Steps } from './steps.ts'
 
+/** Looking at a step that may or may not be ready. */
+export const VISIT_UNITS = 0.2
+
 /** Decides which step starts next. */
 export interface Scheduler {
-  /** Starts what may start now. The reason why nothing will start any more, or null while the run goes on. */
-  readonly pump: () => 'finished' | EndReason | null
+  /**
+   * Starts what may start now, for one turn. The reason why nothing will start any more; `more` when the host is to call
+   * again before it gives outcomes; null while the run waits for outcomes.
+   */
+  readonly pump: () => 'finished' | EndReason | 'more' | null
 }
 
 /**
@@ -26,14 +32,17 @@ export class SequentialScheduler implements Scheduler {
     this.#maxCycles = maxCycles
   }
 
-  pump(): 'finished' | EndReason | null {
+  pump(): 'finished' | EndReason | 'more' | null {
     const steps = this.#steps
     const { state } = steps
+    steps.refill()
     for (;;) {
+      if (steps.isSpent) return 'more'
       if (steps.active.size > 0) return null
       const item = this.#order[this.#place]
       if (item !== undefined) {
         this.#place++
+        steps.spend(VISIT_UNITS)
         if (!isReady(state, item)) continue
         this.#executed.push(item)
         steps.start(item, state.tracker.cycleCount)

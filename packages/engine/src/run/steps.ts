@@ -1,17 +1,25 @@
 import { applyFinished, type Finished } from './apply.ts'
 import type { EffectOutcome, EffectRequest } from './effects.ts'
-import { StepExecution } from './execution.ts'
+import { StepExecution, type Budget } from './execution.ts'
 import { applyFilters } from './filters.ts'
 import type { Item, Program } from './program.ts'
 import type { EngineEvent, StepRecord } from './records.ts'
 import type { RunState } from './state.ts'
 import type { StepContext, StepResult } from '#sequence/result'
+import type { Reference } from '#reference/reference'
+import { weigh } from '#value/limits'
 import { describeError, type Step, type StepError } from '#sequence/step'
 
 export interface StepsOptions {
   readonly seed: string
   readonly parallel: boolean
+  /** Units of work between two turns of the host, see `Spent`. */
+  readonly unitsPerTurn: number
 }
+
+/** Starting and ending a step, with its record and events. */
+const STEP_UNITS = 100
+const WEIGHT_PER_UNIT = 500
 
 interface Active {
   readonly item: Item
@@ -30,11 +38,33 @@ export class Steps {
   #records: StepRecord[] = []
   #events: EngineEvent[] = []
   readonly #owners = new Map<string, Active>()
+  readonly #budget: Budget
 
   constructor(state: RunState, options: StepsOptions) {
     this.state = state
     this.#program = state.program
     this.#options = options
+    this.#budget = { left: options.unitsPerTurn }
+  }
+
+  /** Whether the host gets its turn before anything else is started. */
+  get isSpent(): boolean {
+    return this.#budget.left <= 0
+  }
+
+  spend(units: number): void {
+    this.#budget.left -= units
+  }
+
+  /** A new turn: fills the budget and goes on with the steps that were interrupted. */
+  refill(): void {
+    this.#budget.left = this.#options.unitsPerTurn
+    for (const active of [...this.active.values()]) {
+      if (this.isSpent) return
+      if (!active.execution.isPaused) continue
+      active.execution.goOn()
+      this.#settle(active)
+    }
   }
 
   readonly emit = (event: EngineEvent): void => {
@@ -44,6 +74,7 @@ export class Steps {
   /** Starts a step; it may have ended already when this returns. */
   start(item: Item, cycle: number): void {
     const { state } = this
+    this.spend(STEP_UNITS)
     const number = (state.executions[item.slot] ?? 0) + 1
     state.executions[item.slot] = number
     state.counts[item.slot] = (state.counts[item.slot] ?? 0) + 1
@@ -57,6 +88,7 @@ export class Steps {
       execution: number,
       seed: this.#options.seed,
       ordered: !this.#options.parallel || item.prepared.lanes.length > 0,
+      budget: this.#budget,
     })
     const active: Active = { item, cycle, execution, errors: [] }
     this.active.set(item.index, active)
@@ -65,7 +97,7 @@ export class Steps {
       if (isStep(work)) {
         execution.start(work)
         this.#settle(active)
-      } else this.#finish(active, { ok: true, result: work })
+      } else this.#complete(active, work)
     } catch (cause) {
       this.#finish(active, { ok: false, error: { path: '', ...describeError(cause) } })
     }
@@ -116,8 +148,20 @@ export class Steps {
     }
     const { end } = active.execution
     if (end === null) return
-    if (end.ok) this.#finish(active, { ok: true, result: end.value })
+    if (end.ok) this.#complete(active, end.value)
     else this.#finish(active, { ok: false, error: { path: '', ...describeError(end.cause) } })
+  }
+
+  /** Ends a step with its result, or with an error when the result is too large to be kept. */
+  #complete(active: Active, result: StepResult): void {
+    try {
+      let weight = 0
+      for (const reference of writtenBy(result)) weight += weigh(reference.data)
+      this.spend(weight / WEIGHT_PER_UNIT)
+    } catch (cause) {
+      return this.#finish(active, { ok: false, error: { path: '', ...describeError(cause) } })
+    }
+    this.#finish(active, { ok: true, result })
   }
 
   #finish(active: Active, outcome: Finished['outcome']): void {
@@ -140,6 +184,13 @@ export class Steps {
       currentInference: item.flowIndex,
     })
   }
+}
+
+function writtenBy({ output, truthMask, loop }: StepResult): Reference[] {
+  const written = loop ? loop.context.map(([, reference]) => reference) : []
+  if (output) written.push(output)
+  if (truthMask && truthMask.tensor !== output) written.push(truthMask.tensor)
+  return written
 }
 
 function isStep(work: StepResult | Step<StepResult>): work is Step<StepResult> {

@@ -1,8 +1,9 @@
 import { elementCells, fromCells, type Cells } from '#reference/combine'
 import { NONE_AXIS, SKIP, type Reference } from '#reference/reference'
+import { MAX_WEIGHT, weigh } from '#value/limits'
 import type { Value } from '#value/value'
 import { report, type StepContext } from './result.ts'
-import { all, type Step } from './step.ts'
+import { all, HostFailure, Spent, type Step } from './step.ts'
 
 export interface CellWork {
   /** What the cells are called in error paths: `functions`, `cells`. */
@@ -30,25 +31,45 @@ export function eachCell<T>(
   work: (cell: T) => Step<Value>,
   options: CellWork,
 ): Step<Value[]> {
+  const tally = { weight: 0 }
   return all(
-    cells.map((cell, place) => (cell === null ? skipped() : guarded(work(cell), { ...options, axes, shape, place }))),
+    cells.map((cell, place) =>
+      cell === null ? skipped() : guarded(work(cell), { ...options, axes, shape, place, tally }),
+    ),
   )
 }
+
+interface GuardedCell extends CellWork, Pick<Cells<unknown>, 'axes' | 'shape'> {
+  readonly place: number
+  /** What the results of all cells weigh so far. */
+  readonly tally: { weight: number }
+}
+
+const CELL_UNITS = 10
+const WEIGHT_PER_UNIT = 500
 
 function* skipped(): Step<Value> {
   return SKIP
 }
 
-function* guarded(
-  work: Step<Value>,
-  { context, what, axes, shape, place }: CellWork & Pick<Cells<unknown>, 'axes' | 'shape'> & { readonly place: number },
-): Step<Value> {
+function* guarded(work: Step<Value>, { context, what, axes, shape, place, tally }: GuardedCell): Step<Value> {
   try {
-    return yield* work
+    const value = yield* work
+    const weight = weigh(value)
+    tally.weight += weight
+    yield new Spent(CELL_UNITS + weight / WEIGHT_PER_UNIT)
+    if (tally.weight > MAX_WEIGHT) throw tooMuch()
+    return value
   } catch (cause) {
     report(context, `${what}${indexText({ axes, shape }, place)}`, cause)
     return SKIP
   }
+}
+
+// Not an error of one cell: the step as a whole would be too large, so it ends here.
+function tooMuch(): HostFailure {
+  const message = `The cells of the step are too large together: written out they take more than ${MAX_WEIGHT}.`
+  return new HostFailure({ name: 'MemoryError', message })
 }
 
 /** `[1][0]`: the place of a cell along the axes that the result will have. */

@@ -42,10 +42,17 @@ export interface StepContext {
   readonly origins: Map<string, string>
 }
 
+/** Errors of cells that one step keeps, and characters of a message; more of either tells nobody more. */
+const MOST_ERRORS = 1000
+const LONGEST_MESSAGE = 20_000
+
 /** Keeps an error that the step goes on with; a failure of the host is none of these and is thrown on. */
 export function report(context: StepContext, path: string, cause: unknown): void {
   if (cause instanceof HostFailure) throw cause
-  context.errors.push({ path, ...describeError(cause) })
+  if (context.errors.length >= MOST_ERRORS) return
+  const { name, message } = describeError(cause)
+  const cut = message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE)} …` : message
+  context.errors.push({ path, name, message: cut })
 }
 
 /** Which steps may not overlap with each other: those that touch files or scripts, and those that talk to people. */

@@ -5,7 +5,7 @@ import { PyError, type Value } from '#value/value'
  * Work of one step: a generator that yields what it needs from outside and is resumed with the outcome. It never waits
  * and never touches the world, so running it again with the same outcomes gives the same result.
  */
-export type Step<T> = Generator<Effect | Fork, T, EffectOutcome>
+export type Step<T> = Generator<Effect | Fork | Spent, T, EffectOutcome>
 
 /** Independent work of one step. Its results stand in `results` when the step is resumed. */
 export class Fork {
@@ -16,6 +16,16 @@ export class Fork {
   constructor(children: readonly Step<unknown>[]) {
     this.children = children
     this.results = new Array<unknown>(children.length)
+  }
+}
+
+/** Work that was done inside of a step, in units of about a microsecond, so that a long step can be interrupted here. */
+export class Spent {
+  readonly type = 'spent'
+  readonly units: number
+
+  constructor(units: number) {
+    this.units = units
   }
 }
 

@@ -16,16 +16,14 @@ export function checkReadiness(context: CheckContext): void {
   const state: State = {
     given: initiallyGiven(context),
     done: new Set(),
+    waiting: new Map(),
+    due: steps.toReversed(),
     below: supportersOf(steps),
     dependants: dependantsOf(steps),
     producers: Map.groupBy(steps, step => step.conceptToInfer),
   }
-  let before = -1
-  while (before !== state.done.size) {
-    before = state.done.size
-    for (const step of steps) {
-      if (!state.done.has(step) && blockersOf(step, state).length === 0) finish(step, state)
-    }
+  for (let step = state.due.pop(); step !== undefined; step = state.due.pop()) {
+    if (!state.done.has(step)) tryStep(step, state)
   }
   const stuck = steps.filter(step => !state.done.has(step)).reverse()
   for (const step of stuck) reportNeverGiven(context, step, state)
@@ -36,8 +34,12 @@ interface State {
   /** Concepts that have, or can come to have, a value. */
   readonly given: Set<string>
   readonly done: Set<InferenceEntry>
+  /** By a step or the name of a concept, the steps to look at again once that is done or given. */
+  readonly waiting: Map<InferenceEntry | string, InferenceEntry[]>
+  /** The steps to look at, the next one last. */
+  readonly due: InferenceEntry[]
   /** The steps whose flow index lies below a step's own. */
-  readonly below: ReadonlyMap<InferenceEntry, readonly InferenceEntry[]>
+  readonly below: ReadonlyMap<InferenceEntry, InferenceEntry[]>
   /** The steps that use a concept as function or value. */
   readonly dependants: ReadonlyMap<string, readonly InferenceEntry[]>
   readonly producers: ReadonlyMap<string, readonly InferenceEntry[]>
@@ -83,8 +85,15 @@ function initiallyGiven(context: CheckContext): Set<string> {
 function blockersOf(step: InferenceEntry, state: State): Blocker[] {
   const concepts = missingConcepts(step, state)
   const waits = !step.startWithSupportReferenceOnly && !step.startWithoutSupportReferenceOnlyOnce
-  const supporters = waits ? (state.below.get(step) ?? []).filter(other => !state.done.has(other)) : []
+  const supporters = waits ? stillOpen(state.below.get(step) ?? [], state) : []
   return [...concepts.map(concept => ({ concept })), ...supporters.map(supporter => ({ step: supporter }))]
+}
+
+// What is done stays done, so it is dropped for good from the end, where what is done last is found first.
+function stillOpen(below: InferenceEntry[], { done }: State): InferenceEntry[] {
+  while (below.length > 0 && done.has(below.at(-1) as InferenceEntry)) below.pop()
+  const last = below.at(-1)
+  return last === undefined ? [] : [last]
 }
 
 function missingConcepts(step: InferenceEntry, { given }: State): string[] {
@@ -107,18 +116,46 @@ function missingValues(step: InferenceEntry, missing: (names: readonly string[])
   return unavailable.length === offered.length ? [...others, ...unavailable] : others
 }
 
-function finish(step: InferenceEntry, state: State): void {
+// Looked at again only when what it waits for is there, so that large plans are checked in one pass.
+function tryStep(step: InferenceEntry, state: State): void {
+  const blockers = blockersOf(step, state)
+  if (blockers.length === 0) return finish(step, state)
+  const first = blockers.find(blocker => 'step' in blocker)
+  for (const blocker of first ? [first] : blockers) {
+    const key = 'step' in blocker ? blocker.step : blocker.concept
+    const known = state.waiting.get(key)
+    if (known) known.push(step)
+    else state.waiting.set(key, [step])
+    // One concept is enough to wait for, unless it is one of several of which any will do.
+    if (!isList(syntaxOf(step).get('assign_source'))) break
+  }
+}
+
+function isDone(step: InferenceEntry, state: State): void {
   state.done.add(step)
-  state.given.add(step.conceptToInfer)
+  wake(step, state)
+  isGiven(step.conceptToInfer, state)
+}
+
+function isGiven(name: string, state: State): void {
+  state.given.add(name)
+  wake(name, state)
+}
+
+function wake(key: InferenceEntry | string, { waiting, due }: State): void {
+  for (const step of waiting.get(key) ?? []) due.push(step)
+  waiting.delete(key)
+}
+
+function finish(step: InferenceEntry, state: State): void {
+  isDone(step, state)
   if (step.sequence === 'looping' || step.sequence === 'quantifying') {
-    for (const context of step.contextConcepts) state.given.add(context)
+    for (const context of step.contextConcepts) isGiven(context, state)
   }
   const marker = syntaxOf(step).get('marker')
   if (step.sequence !== 'timing' || (marker !== 'if' && marker !== 'if!')) return
   for (const guarded of state.dependants.get(step.conceptToInfer) ?? []) {
-    if (state.done.has(guarded)) continue
-    state.done.add(guarded)
-    state.given.add(guarded.conceptToInfer)
+    if (!state.done.has(guarded)) isDone(guarded, state)
   }
 }
 
