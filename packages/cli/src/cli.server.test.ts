@@ -8,6 +8,7 @@ import { followRun } from '@slipway/sdk/event-stream'
 import { temporaryFolder } from '@slipway/server/app/testing'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { examplePackage } from '../../../examples/testbed.ts'
+import { echoPlan, personPlan } from '../../../tests/testbed/small-plans.ts'
 import { examplePlans, slipway, spawnSlipway, startSlipway, type Server } from '../../../tests/testbed/slipway.ts'
 
 let server: Server
@@ -72,6 +73,28 @@ describe('deploying', () => {
     expect(refused.stderr).toContain('[plan.conflict]')
     expect((await server.cli(['deploy', folder.path, '--replace'])).code).toBe(0)
     expect((await server.cli(['deploy', addition, '--replace'])).code).toBe(0)
+  })
+
+  test('[CLI-18] an earlier version comes back, and a plan goes with its runs', async () => {
+    await client.deploy(personPlan('changing'))
+    await client.deploy(echoPlan('changing', { version: '2.0.0' }))
+    const rolled = await server.cli(['rollback', 'changing', '1.0.0'])
+    expect(rolled.stdout).toContain('New runs of changing take version 1.0.0.')
+    const { run_id: id } = await client.startRun('changing', { inputs: { question: 'x' } })
+    expect((await server.cli(['undeploy', 'changing'])).stderr).toContain('[plan.busy]')
+    expect((await server.cli(['undeploy', 'changing', '--force'])).stdout).toContain('Stopped 1 run(s).')
+    expect(await client.run(id)).toMatchObject({ status: 'failed', error: { reason: 'cancelled' } })
+    expect((await server.cli(['rollback', 'changing', '2.0.0'])).stderr).toContain('[plan.unknown]')
+  })
+
+  test('[CLI-19] a run is paused and goes on', async () => {
+    await client.deploy(personPlan('asking'))
+    const { run_id: id } = await client.startRun('asking', { inputs: { question: 'x' } })
+    expect((await server.cli(['pause', id])).stdout).toContain(`slipway resume ${id}`)
+    await expect.poll(async () => (await client.run(id)).status).toBe('paused')
+    expect((await server.cli(['resume', id])).stdout).toContain(id)
+    expect((await server.cli(['resume', id])).stderr).toContain('[run.state]')
+    await client.stop(id)
   })
 })
 

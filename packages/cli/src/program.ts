@@ -13,6 +13,7 @@ import { addRun } from './commands/run.ts'
 import { addRuns } from './commands/runs.ts'
 import { addPause, addResume } from './commands/pause.ts'
 import { addStop } from './commands/stop.ts'
+import { addRollback, addUndeploy } from './commands/undeploy.ts'
 import { addUp } from './commands/up.ts'
 import type { Cli } from './session.ts'
 
@@ -21,6 +22,8 @@ const commands = [
   addUp,
   addDeploy,
   addPlans,
+  addRollback,
+  addUndeploy,
   addRun,
   addRuns,
   addLogs,

@@ -40,7 +40,13 @@ export interface Client {
   plans(options?: QueryInputOf<typeof api.listPlans> & Waiting): Promise<Page<PlanSummary>>
   plan(id: string, options?: Waiting): Promise<PlanDetails>
   planGraph(id: string, options?: Waiting): Promise<PlanGraph>
-  deletePlan(id: string, options?: { readonly force?: boolean | undefined } & Waiting): Promise<void>
+  /** Makes a version that is deployed the one that new runs take. */
+  rollback(id: string, version: string, options?: Waiting): Promise<PlanDetails>
+  /** Undeploys a plan. Refused with `plan.busy` while runs of it are active, unless `force` stops them. */
+  deletePlan(
+    id: string,
+    options?: { readonly force?: boolean | undefined } & Waiting,
+  ): Promise<ReplyOf<typeof api.deletePlan>>
 
   startRun(planId: string, input?: StartRunInput & Waiting): Promise<Run>
   /** Newest first. `next` is the `after` of the following page, or null at the end. */
@@ -81,7 +87,7 @@ function flag(value: boolean | undefined): string | undefined {
   return value === undefined ? undefined : String(value)
 }
 
-type PlanMethods = Pick<Client, 'deploy' | 'plans' | 'plan' | 'planGraph' | 'deletePlan'>
+type PlanMethods = Pick<Client, 'deploy' | 'plans' | 'plan' | 'planGraph' | 'rollback' | 'deletePlan'>
 
 function planMethods({ call, page }: Transport): PlanMethods {
   return {
@@ -95,13 +101,10 @@ function planMethods({ call, page }: Transport): PlanMethods {
     plans: ({ signal, timeoutMs, ...query } = {}) => page(api.listPlans, { query, signal, timeoutMs }),
     plan: (id, wait) => call(api.getPlan, { params: { id: asPlanId(id) }, ...wait }),
     planGraph: (id, wait) => call(api.getPlanGraph, { params: { id: asPlanId(id) }, query: {}, ...wait }),
-    deletePlan: async (id, { force, ...wait } = {}) => {
-      await call(api.deletePlan, {
-        params: { id: asPlanId(id) },
-        query: { force: flag(force) },
-        ...wait,
-      })
-    },
+    rollback: (id, version, wait) =>
+      call(api.rollbackPlan, { params: { id: asPlanId(id) }, body: { version }, ...wait }),
+    deletePlan: (id, { force, ...wait } = {}) =>
+      call(api.deletePlan, { params: { id: asPlanId(id) }, query: { force: flag(force) }, ...wait }),
   }
 }
 
