@@ -59,6 +59,36 @@ describe('order', () => {
     ])
   })
 
+  test('[ENGINE-3] a step that a loop resets in the cycle in which it completed waits for its turn in the flow order', () => {
+    const after = { syntax: { marker: 'after', condition: '{list}' } }
+    const [loop] = loopOver([]).steps
+    if (!loop) throw new Error('The sketch has a loop.')
+    const { records } = play(
+      openSketch({
+        given: { '{given}': ['p'] },
+        axes: { '{given}': ['item'] },
+        steps: [
+          loop,
+          { at: '1.1', sequence: 'timing', infers: '{t}', with: after },
+          copy('1.2', '{a}', '*loop'),
+          copy('2', '{early}', '{list}'),
+          copy('3', '{given}', '{early}'),
+        ],
+      }),
+    )
+    expect(records.map(({ cycle, flowIndex, status }) => `${cycle} ${flowIndex} ${status}`)).toEqual([
+      '1 1.1 pending',
+      '1 3 completed',
+      '2 1.1 pending',
+      '2 2 completed',
+      '3 1.1 completed',
+      '3 1 pending',
+      '3 1.2 completed',
+      '4 1.1 completed',
+      '5 1 completed',
+    ])
+  })
+
   test('[ENGINE-17] every effect has its own key, and signs of later executions other ids', () => {
     const { requests, run } = play(openSketch(loopOver(['p', 'q', 'r'])), echo)
     expect(new Set(requests.map(({ key }) => key)).size).toBe(3)

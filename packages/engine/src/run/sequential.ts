@@ -24,7 +24,10 @@ export class SequentialScheduler implements Scheduler {
   readonly #maxCycles: number
   #order: readonly Item[] = []
   #place = 0
-  #executed: Item[] = []
+  /** The step that was started last, until it is known how it ended. */
+  #latest: Item | null = null
+  #hasExecuted = false
+  #retries: Item[] = []
   #inCycle = false
 
   constructor(steps: Steps, maxCycles: number) {
@@ -39,12 +42,14 @@ export class SequentialScheduler implements Scheduler {
     for (;;) {
       if (steps.isSpent) return 'more'
       if (steps.active.size > 0) return null
+      this.#noteRetry()
       const item = this.#order[this.#place]
       if (item !== undefined) {
         this.#place++
         steps.spend(VISIT_UNITS)
         if (!isReady(state, item)) continue
-        this.#executed.push(item)
+        this.#latest = item
+        this.#hasExecuted = true
         steps.start(item, state.tracker.cycleCount)
         continue
       }
@@ -55,20 +60,27 @@ export class SequentialScheduler implements Scheduler {
     }
   }
 
+  // Decided as soon as the step has ended: one that a loop resets later in the cycle keeps its place in the flow order.
+  #noteRetry(): void {
+    const item = this.#latest
+    this.#latest = null
+    if (item !== null && this.#steps.state.statusOf(item) !== 'completed') this.#retries.push(item)
+  }
+
   #startCycle(): void {
     const { state } = this.#steps
-    const retries = this.#executed.filter(item => state.statusOf(item) !== 'completed')
-    const again = new Set(retries)
-    this.#order = [...retries, ...state.program.items.filter(item => !again.has(item))]
+    const again = new Set(this.#retries)
+    this.#order = [...again, ...state.program.items.filter(item => !again.has(item))]
     this.#place = 0
-    this.#executed = []
+    this.#hasExecuted = false
+    this.#retries = []
     this.#inCycle = true
     state.tracker.cycleCount++
     this.#steps.emit({ type: 'cycle:started', cycle: state.tracker.cycleCount })
   }
 
   #endCycle(): boolean {
-    const progressMade = this.#executed.length > 0
+    const progressMade = this.#hasExecuted
     this.#inCycle = false
     this.#steps.emit({ type: 'cycle:completed', cycle: this.#steps.state.tracker.cycleCount, progressMade })
     return progressMade
