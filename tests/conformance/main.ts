@@ -70,7 +70,7 @@ async function runCase(
     const { levels, recorded, end } = await playCase(given, { root, mode, runScript })
     if (record !== null) {
       mkdirSync(record, { recursive: true })
-      writeFileSync(join(record, `${given.name}.json`), `${recorded}\n`)
+      writeFileSync(join(record, `${given.name.replaceAll(/[\\/]/g, '_')}.json`), `${recorded}\n`)
     }
     const failed = levels.filter(({ ok }) => !ok)
     const holding =

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   cpSync,
   existsSync,
@@ -14,9 +15,10 @@ import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:pat
 import { textsOf, type ConformanceCase } from '@slipway/engine/conformance/cases'
 import { compareRecordings, type LevelResult } from '@slipway/engine/conformance/compare'
 import { normalValue } from '@slipway/engine/conformance/normal-form'
-import { playAndRecord, recordingDict } from '@slipway/engine/conformance/recording'
+import { recordedCase } from '@slipway/engine/conformance/recorded-case'
+import { playAndRecord, type ScriptDigest } from '@slipway/engine/conformance/recording'
 import { ScriptedWorld } from '@slipway/engine/conformance/scripted-world'
-import { asDialect } from '@slipway/engine/plan/dialect'
+import { asDialect, detectDialect } from '@slipway/engine/plan/dialect'
 import { provisionCandidates } from '@slipway/engine/plan/provisions'
 import { parseConceptRepo, parseInferenceRepo } from '@slipway/engine/plan/repositories'
 import type { Effect, EffectOutcome } from '@slipway/engine/run/effects'
@@ -62,9 +64,13 @@ export async function playCase(given: ConformanceCase, options: PlayOptions): Pr
       files: effect => fileEffect(effect, folder),
       scripts: runScript ? effect => runScript(effect, folder) : null,
     })
-    const recording = await playAndRecord(run, world)
-    const recorded = recordingDict(recording)
+    const recording = await playAndRecord(run, world, scriptDigest(given, golden))
     const readFile = (path: string): string | null => textAt(join(folder, path))
+    const recorded = recordedCase(recording, {
+      given,
+      fixtureFiles: textsOf(golden?.get('fixture_files')),
+      files: writtenTexts(recording.writtenFiles.keys(), folder),
+    })
     const written = [...recording.writtenFiles.values()]
     const levels = golden === null ? [] : compareRecordings({ golden, recorded, baseDir: folder, readFile, written })
     return {
@@ -78,18 +84,55 @@ export async function playCase(given: ConformanceCase, options: PlayOptions): Pr
   }
 }
 
+// The scripts of a replayed case are not there: theirs is the digest that was recorded.
+function scriptDigest(given: ConformanceCase, golden: PyDict | null): ScriptDigest {
+  const recorded = golden?.get('python_calls')
+  return (code, place) => {
+    const call = given.python === 'replay' && isList(recorded) ? recorded[place] : undefined
+    const digest = call instanceof PyDict ? call.get('script_sha256') : undefined
+    return typeof digest === 'string' ? digest : createHash('sha256').update(code).digest('hex')
+  }
+}
+
+function writtenTexts(paths: Iterable<string>, folder: string): Map<string, string> {
+  const texts = new Map<string, string>()
+  for (const path of paths) {
+    const text = textAt(resolve(folder, path))
+    if (text !== null) texts.set(relative(folder, resolve(folder, path)).replaceAll('\\', '/'), text)
+  }
+  return texts
+}
+
 /** A run of a case's plan, ready to be played. */
 export function openRun(given: ConformanceCase, { root, mode = 'sequential' }: PlayOptions): Run {
-  const dialect = asDialect(given.dialect) ?? '2026-01'
-  const concepts = parseConceptRepo(readFileSync(join(root, given.concepts), 'utf8'))
-  const inferences = parseInferenceRepo(readFileSync(join(root, given.inferences), 'utf8'), { dialect })
+  const conceptText = readFileSync(join(root, given.concepts), 'utf8')
+  const inferenceText = readFileSync(join(root, given.inferences), 'utf8')
+  const dialect = asDialect(given.dialect) ?? detectDialect(dictsOf(conceptText), dictsOf(inferenceText)) ?? '2026-01'
+  const concepts = parseConceptRepo(conceptText)
+  const inferences = parseInferenceRepo(inferenceText, { dialect })
   const program = prepareProgram({
     concepts: concepts.entries,
     inferences: inferences.entries,
     dialect,
     paradigms: given.paradigms === null ? new Map() : paradigmTexts(join(root, given.paradigms)),
   })
-  return new Run(program, { mode, maxCycles: given.maxCycles, seed: given.name, inputs: inputsOf(given.inputs) })
+  return new Run(program, {
+    mode,
+    maxCycles: given.maxCycles,
+    seed: given.name,
+    inputs: inputsOf(suppliedInputs(given, root)),
+  })
+}
+
+function dictsOf(text: string): PyDict[] {
+  const entries = readJson(text)
+  return isList(entries) ? entries.filter(entry => entry instanceof PyDict) : []
+}
+
+function suppliedInputs(given: ConformanceCase, root: string): PyDict {
+  if (given.inputsFile === null) return given.inputs
+  const inputs = readJson(readFileSync(join(root, given.inputsFile), 'utf8'))
+  return inputs instanceof PyDict ? inputs : new PyDict()
 }
 
 export function readGolden(path: string): PyDict | null {
@@ -99,6 +142,7 @@ export function readGolden(path: string): PyDict | null {
 }
 
 function paradigmTexts(folder: string): Map<string, string> {
+  if (!existsSync(folder)) return new Map()
   const files = readdirSync(folder).filter(file => file.endsWith('.json'))
   return new Map(files.map(file => [file.slice(0, -'.json'.length), readFileSync(join(folder, file), 'utf8')]))
 }

@@ -1,3 +1,4 @@
+import { folderOf } from '#plan/files'
 import { readJson } from '#value/json-read'
 import { isList, PyDict, type Value } from '#value/value'
 
@@ -8,14 +9,19 @@ export interface ConformanceCase {
   readonly baseDir: string
   readonly concepts: string
   readonly inferences: string
-  readonly dialect: string
+  /** As written; null leaves it to what the plan's files show. */
+  readonly dialect: string | null
   readonly maxCycles: number
   /** The plan's own paradigms; null for the built-in ones alone. */
   readonly paradigms: string | null
   readonly golden: string | null
   readonly inputs: PyDict
+  /** The file that holds the inputs, when the case names one instead of listing them. */
+  readonly inputsFile: string | null
   readonly files: ReadonlyMap<string, string>
   readonly python: string
+  /** What people answer, in order; null where the recorded answers are given. */
+  readonly userAnswers: readonly Value[] | null
   readonly chatMessages: readonly Value[]
   readonly chatWriteResult: Value
   readonly canvasResult: Value
@@ -24,8 +30,10 @@ export interface ConformanceCase {
 /** In place of a folder: the paradigms that the engine brings along. */
 const BUILT_IN = 'reference_paradigms'
 
+/** Reads a list of cases, alone or as the `cases` of an object. */
 export function readCases(text: string): ConformanceCase[] {
-  const cases = readJson(text)
+  const file = readJson(text)
+  const cases = file instanceof PyDict ? file.get('cases') : file
   if (!isList(cases)) throw new Error('The cases are not a list.')
   return cases.map(readCase)
 }
@@ -41,21 +49,27 @@ function readCase(value: Value): ConformanceCase {
     if (found === null) throw new Error(`A case lacks ${key}.`)
     return found
   }
+  const concepts = required('concepts')
+  const golden = text('golden')
   const maxCycles = value.get('max_cycles')
+  const answers = value.get('user_answers') ?? null
   const messages = value.get('chat_messages') ?? null
   const paradigms = text('paradigms')
   return {
     name: required('name'),
-    baseDir: required('base_dir'),
-    concepts: required('concepts'),
+    baseDir: text('base_dir') ?? folderOf(concepts),
+    concepts,
     inferences: required('inferences'),
-    dialect: text('dialect') ?? '2026-01',
+    dialect: text('dialect'),
     maxCycles: typeof maxCycles === 'number' ? maxCycles : 30,
     paradigms: paradigms === BUILT_IN ? null : paradigms,
-    golden: text('golden'),
+    golden,
     inputs: dictOf(value.get('inputs')),
+    inputsFile: text('inputs'),
     files: textsOf(value.get('files')),
-    python: text('python') ?? 'replay',
+    // Without a recorded result there is nothing that could be given again.
+    python: text('python') ?? (golden === null ? 'run' : 'replay'),
+    userAnswers: isList(answers) ? answers : null,
     chatMessages: isList(messages) ? messages : [],
     chatWriteResult: value.get('chat_write_result') ?? null,
     canvasResult: value.get('canvas_result') ?? null,

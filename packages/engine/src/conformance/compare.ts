@@ -45,17 +45,21 @@ const LEVELS: readonly (readonly [Level, readonly string[]])[] = [
 /** Compares what happened with what was recorded once, level by level. */
 export function compareRecordings(options: CompareOptions): LevelResult[] {
   const results = LEVELS.map(([level, keys]) => result(level, firstDifference(options, keys)))
-  const order = differenceBetween(at(options.golden, 'tracker', 'completion_order'), {
-    ...options,
-    found: at(options.recorded, 'tracker', 'completion_order'),
-    path: 'completion_order',
-  })
+  const expectedOrder = at(options.golden, 'tracker', 'completion_order')
+  const order =
+    expectedOrder === null
+      ? null
+      : differenceBetween(expectedOrder, {
+          ...options,
+          found: at(options.recorded, 'tracker', 'completion_order'),
+          path: 'completion_order',
+        })
   return [
     ...results.slice(0, 2),
     result('C completion order', order),
     ...results.slice(2),
     result('references', subsetDifference(options, 'concept_references')),
-    result('prompts', callDifference(options, 'llm_calls', ['prompt'])),
+    result('prompts', callDifference(options, 'llm_calls', ['prompt', 'response_format'])),
     result('script calls', callDifference(options, 'python_calls', ['kind', 'function', 'inputs', 'result'])),
     result('people', peopleDifference(options)),
     result('files', filesDifference(options)),
@@ -124,13 +128,14 @@ function callDifference(options: CompareOptions, key: string, fields: readonly s
   const expected = options.golden.get(key)
   if (!isList(expected)) return null
   const pick = (call: Value): Value =>
-    call instanceof PyDict ? PyDict.of(fields.map(field => [field, call.get(field) ?? null])) : call
-  const found = options.recorded.get(key)
-  return listDifference(expected.map(pick), { ...options, found: isList(found) ? found.map(pick) : null, path: key })
+    call instanceof PyDict
+      ? PyDict.of(fields.flatMap(field => (call.has(field) ? [[field, call.get(field) ?? null] as const] : [])))
+      : call
+  return listDifference(expected.map(pick), { ...options, found: options.recorded.get(key) ?? null, path: key })
 }
 
 function peopleDifference(options: CompareOptions): string | null {
-  const chat = firstDifference(options, ['chat_sent', 'canvas_commands'])
+  const chat = firstDifference(options, ['chat_sent', 'canvas_commands', 'chat_reads'])
   if (chat !== null) return chat
   const expected = options.golden.get('user_inputs')
   const found = options.recorded.get('user_inputs')
@@ -138,7 +143,9 @@ function peopleDifference(options: CompareOptions): string | null {
   if (expected.length !== found.length) return `user_inputs: ${found.length} questions instead of ${expected.length}`
   for (const [place, question] of expected.entries()) {
     for (const part of ['config', 'kwargs']) {
-      const difference = entriesDifference(at(question, part), {
+      const asked = at(question, part)
+      if (asked === null) continue
+      const difference = entriesDifference(asked, {
         ...options,
         found: at(found[place] ?? null, part),
         path: `user_inputs[${place}].${part}`,

@@ -12,9 +12,12 @@ export interface World {
 
 type ScriptEffect = Extract<Effect, { readonly type: 'script.call' | 'script.execute' }>
 
+/** The SHA-256 of a script's text as hex digits; `place` counts the calls from 0. Null when nobody can say. */
+export type ScriptDigest = (code: string, place: number) => string | null
+
 /** Plays a run to its end and writes down what happened, in the form in which recorded results are kept. */
-export async function playAndRecord(run: Run, world: World): Promise<Recording> {
-  const recording = new Recording(run)
+export async function playAndRecord(run: Run, world: World, digest: ScriptDigest = () => null): Promise<Recording> {
+  const recording = new Recording(run, digest)
   const waiting: EffectRequest[] = []
   for (;;) {
     const progress = run.advance()
@@ -35,14 +38,20 @@ export class Recording {
   readonly userInputs: PyDict[] = []
   readonly chatSent: Value[] = []
   readonly canvasCommands: Value[] = []
+  chatReads = 0
+  /** What went wrong in single cells, which the trace of the reference engine does not show. */
+  readonly cellErrors: PyDict[] = []
   readonly trace: PyDict[] = []
   readonly errors: PyDict[] = []
+  /** Where it was written, as the world says it, to the last text. */
   readonly writtenFiles = new Map<string, string>()
   readonly #references = new Map<string, Reference | null>()
   readonly #callsOfStep = new Map<string, { llm: number[]; python: number[] }>()
+  readonly #digest: ScriptDigest
 
-  constructor(run: Run) {
+  constructor(run: Run, digest: ScriptDigest = () => null) {
     this.run = run
+    this.#digest = digest
     run.program.concepts.forEach(({ entry, index }) => {
       this.#references.set(entry.conceptName, run.state.references[index] ?? null)
     })
@@ -54,15 +63,31 @@ export class Recording {
     switch (effect.type) {
       case 'model.generate':
         this.#callsOf(request).llm.push(this.llmCalls.length + 1)
-        this.llmCalls.push(PyDict.from({ n: this.llmCalls.length + 1, prompt: effect.prompt, response: value }))
+        this.llmCalls.push(
+          PyDict.from({
+            n: this.llmCalls.length + 1,
+            prompt: effect.prompt,
+            response: value,
+            response_format: effect.json ? PyDict.from({ type: 'json_object' }) : null,
+          }),
+        )
         return
       case 'script.call':
       case 'script.execute':
         this.#callsOf(request).python.push(this.pythonCalls.length + 1)
-        this.pythonCalls.push(pythonCall(this.pythonCalls.length + 1, effect, value))
+        this.pythonCalls.push(
+          pythonCall(effect, {
+            n: this.pythonCalls.length + 1,
+            sha256: this.#digest(effect.code, this.pythonCalls.length),
+            result: value,
+          }),
+        )
         return
       case 'input.ask':
-        this.userInputs.push(userInput(effect, value))
+        this.userInputs.push(userInput(effect, { sequence: this.#sequenceOf(request), answer: value }))
+        return
+      case 'chat.read':
+        if (outcome.ok) this.chatReads += 1
         return
       case 'chat.write':
         this.chatSent.push(effect.message)
@@ -71,7 +96,7 @@ export class Recording {
         this.canvasCommands.push([effect.command, effect.params])
         return
       case 'file.write':
-        this.writtenFiles.set(effect.path, effect.content)
+        if (outcome.ok) this.writtenFiles.set(typeof value === 'string' ? value : effect.path, effect.content)
         return
       default:
         return
@@ -100,9 +125,17 @@ export class Recording {
         ...(record.sequence === 'timing' ? [] : [['reference', referenceDict(reference)] as const]),
         ...(calls && calls.llm.length > 0 ? [['llm_calls', calls.llm] as const] : []),
         ...(calls && calls.python.length > 0 ? [['python_calls', calls.python] as const] : []),
-        ...(record.errors.length > 0 ? [['cell_errors', record.errors.map(errorDict)] as const] : []),
       ]),
     )
+    for (const { path, name, message } of record.errors) {
+      const error = `${name}: ${message}`
+      this.cellErrors.push(PyDict.from({ n: record.n, flow_index: record.flowIndex, path, error }))
+    }
+  }
+
+  #sequenceOf({ key }: EffectRequest): string | null {
+    const flowIndex = key.slice(0, key.indexOf('#'))
+    return this.run.program.items.find(item => item.entry.flowIndex === flowIndex)?.entry.sequence ?? null
   }
 
   #callsOf({ key }: EffectRequest): { llm: number[]; python: number[] } {
@@ -117,42 +150,55 @@ function stepKey(flowIndex: string, execution: number): string {
   return `${flowIndex}#${execution}`
 }
 
-function errorDict(error: { readonly path: string; readonly name: string; readonly message: string }): PyDict {
-  return PyDict.from({ path: error.path, error: `${error.name}: ${error.message}` })
-}
-
 export function referenceDict(reference: Reference | null): PyDict | null {
   return reference && PyDict.from({ axes: reference.axes, shape: reference.shape, data: reference.data })
 }
 
-function pythonCall(n: number, effect: ScriptEffect, value: Value): PyDict {
+function pythonCall(
+  effect: ScriptEffect,
+  call: { readonly n: number; readonly sha256: string | null; readonly result: Value },
+): PyDict {
   const isCall = effect.type === 'script.call'
   return PyDict.from({
-    n,
+    n: call.n,
     kind: isCall ? 'function' : 'execute',
+    script_sha256: call.sha256,
     function: isCall ? effect.functionName : null,
     inputs: isCall ? effect.args : effect.globals,
-    result_repr: repr(value),
-    result: value,
+    result_repr: repr(call.result),
+    result: call.result,
   })
 }
 
-function userInput(effect: Extract<Effect, { readonly type: 'input.ask' }>, answer: Value): PyDict {
-  const { type, prompt, initialText, options } = effect.interaction
+type Question = Extract<Effect, { readonly type: 'input.ask' }>
+
+function userInput(
+  { interaction }: Question,
+  { sequence, answer }: { readonly sequence: string | null; readonly answer: Value },
+): PyDict {
+  const { type, prompt, initialText, options } = interaction
+  const isInput = sequence === 'imperative_input'
+  // That sequence hands on the values that it has; paradigms name each text, also one that is missing.
+  const context = [...options.entries()].filter(([key]) => isInput && isContext(key))
   const kwargs = PyDict.of([
-    ['prompt_text', prompt === '' ? null : prompt],
-    ...(initialText === undefined ? [] : [['initial_text', initialText] as const]),
+    ...(isInput && prompt === '' ? [] : [['prompt_text', prompt === '' ? null : prompt] as const]),
+    ...(type === 'text_editor' || initialText !== undefined ? [['initial_text', initialText ?? null] as const] : []),
+    ...context,
   ])
   // The engine knows the plan's folder only as `.`.
-  const config = [...options.entries()].map(
-    ([key, value]) => [key, key === 'initial_directory' && value === '.' ? '<BASE>' : value] as const,
-  )
+  const config = [...options.entries()]
+    .filter(entry => !context.some(([key]) => key === entry[0]))
+    .map(([key, value]) => [key, key === 'initial_directory' && value === '.' ? '<BASE>' : value] as const)
   return PyDict.from({ config: PyDict.of([...config, ['interaction_type', type]]), kwargs, answer })
+}
+
+function isContext(key: Value): boolean {
+  return typeof key === 'string' && key.startsWith('context_')
 }
 
 const FUNCTION_TYPES = new Set(['({})', '::({})', '<{}>'])
 
-/** The whole recording as one object with the keys of recorded results. */
+/** What happened as one object with the keys of recorded results. */
 export function recordingDict(recording: Recording): PyDict {
   const { run } = recording
   const { state, program, tracker } = run
@@ -187,9 +233,6 @@ export function recordingDict(recording: Recording): PyDict {
     ['user_inputs', recording.userInputs],
     ['python_calls', recording.pythonCalls],
     ['trace', recording.trace],
-    ['chat_sent', recording.chatSent],
-    ['canvas_commands', recording.canvasCommands],
-    ['end', endDict(run)],
   ])
 }
 
@@ -217,10 +260,4 @@ function truthMasks({ state, program }: Run): PyDict {
       PyDict.from({ tensor: tensor.data, axes: tensor.axes, filter_axis: filterAxis, shape: tensor.shape }),
     ]),
   )
-}
-
-function endDict({ end }: Run): PyDict | null {
-  if (end === null) return null
-  const stuck = end.stuck.map(({ flowIndex, why }) => PyDict.from({ flow_index: flowIndex, why: why.type }))
-  return PyDict.from({ status: end.status, reason: end.reason, stuck })
 }

@@ -18,7 +18,10 @@ export interface WorldOptions extends NormalForm {
   readonly scripts: ((effect: ScriptEffect) => Promise<EffectOutcome>) | null
 }
 
-/** Files for real, everything else from what was recorded. */
+/**
+ * Files for real, everything else from what was recorded. Where nothing was recorded at all, models and people answer
+ * as the reference engine has them do when none is configured.
+ */
 export class ScriptedWorld implements World {
   /** Prompts that were not the recorded ones; the answer was given all the same. */
   readonly unexpectedPrompts: string[] = []
@@ -41,7 +44,7 @@ export class ScriptedWorld implements World {
       case 'script.execute':
         return this.#options.scripts ? this.#options.scripts(effect) : this.#answerScript()
       case 'input.ask':
-        return this.#answer('user_inputs', this.#asked.people++, 'answer')
+        return this.#answerQuestion(effect.interaction.options)
       case 'chat.read':
         return this.#readChat()
       case 'chat.write':
@@ -59,7 +62,17 @@ export class ScriptedWorld implements World {
     if (typeof expected === 'string' && normalText(prompt, this.#options) !== expected) {
       this.unexpectedPrompts.push(prompt)
     }
+    if (this.#options.golden === null) return ok(`GENERATED[${prompt}]`)
     return this.#answer('llm_calls', place, 'response')
+  }
+
+  #answerQuestion(options: PyDict): EffectOutcome {
+    const place = this.#asked.people++
+    const { userAnswers } = this.#options.given
+    if (userAnswers !== null)
+      return place < userAnswers.length ? ok(userAnswers[place] ?? null) : missing('user_answers')
+    if (this.#options.golden === null) return ok(options.get('non_interactive_default') ?? 'Default response')
+    return this.#answer('user_inputs', place, 'answer')
   }
 
   #answerScript(): EffectOutcome {
