@@ -199,6 +199,18 @@ export function resolveSettings(
   return { resolved, problems }
 }
 
+/** Dotted paths in `config/server.yaml` that no setting has: misspelt, or of another release. */
+export function unknownSettings(file: unknown): string[] {
+  const known = new Set(Object.values(settings).map((setting: Setting) => setting.yaml))
+  return leavesOf(file, []).filter(path => !known.has(path))
+}
+
+function leavesOf(value: unknown, path: readonly string[]): string[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return path.length > 0 ? [path.join('.')] : []
+  return Object.entries(value).flatMap(([key, inside]) => leavesOf(inside, [...path, key]))
+}
+
 function rawValue(
   setting: Setting,
   env: (name: string) => string | undefined,

@@ -70,3 +70,9 @@ test('[APP-10] what is opened lazily is opened once, and again after a failure',
   expect(await Promise.all([lazy.get(), lazy.get(), lazy.opened()])).toEqual(['open', 'open', 'open'])
   expect(opened).toBe(2)
 })
+
+test('[APP-11] settings of the file that nobody reads are named', async () => {
+  const folder = dataDir('server:\n  prot: 1\n  port: 8001\nexecution:\n  max_concurrent_runs: 2\n  colour: red\n')
+  const { settings, unknown } = await readConfig(name => (name === 'SLIPWAY_DATA_DIR' ? folder : undefined))
+  expect({ port: settings.port, unknown }).toEqual({ port: 8001, unknown: ['server.prot', 'execution.colour'] })
+})

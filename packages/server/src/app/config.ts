@@ -2,13 +2,15 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { AppError } from '@slipway/protocol/errors'
-import { resolveSettings, type ResolvedSetting, type Settings } from '@slipway/protocol/settings'
+import { resolveSettings, unknownSettings, type ResolvedSetting, type Settings } from '@slipway/protocol/settings'
 
 export interface Config {
   readonly settings: Settings
   /** Each setting with where it comes from, for `slipway config` and the first log line. */
   readonly resolved: readonly ResolvedSetting[]
   readonly env: Environment
+  /** What `config/server.yaml` says that no setting has. */
+  readonly unknown: readonly string[]
 }
 
 /** Reads one variable. Keys of models are asked for when they are needed and are never kept. */
@@ -19,12 +21,13 @@ const processEnvironment: Environment = name => process.env[name]
 /** Variables, then `config/server.yaml` of the data folder, then defaults. Throws `config.invalid` with every problem. */
 export async function readConfig(env: Environment = processEnvironment): Promise<Config> {
   const dataDir = env('SLIPWAY_DATA_DIR') ?? env('NORMCODE_DATA_DIR') ?? './data'
-  const { resolved, problems } = resolveSettings(env, await readYaml(join(dataDir, 'config', 'server.yaml')))
+  const file = await readYaml(join(dataDir, 'config', 'server.yaml'))
+  const { resolved, problems } = resolveSettings(env, file)
   if (problems.length > 0) {
     const lines = problems.map(({ name, source, message }) => `  ${name} (${source}): ${message}`)
     throw new AppError('config.invalid', `The settings are not valid:\n${lines.join('\n')}`, { details: problems })
   }
-  return { settings: settingsOf(resolved), resolved, env }
+  return { settings: settingsOf(resolved), resolved, env, unknown: unknownSettings(file) }
 }
 
 /** The defaults with these settings over them and no environment: for tests and for embedding. */

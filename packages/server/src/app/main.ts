@@ -6,8 +6,9 @@ import { startServer } from './start-server.ts'
 /** Exit codes: 0 stopped in order, 1 failed, 2 cannot start with these settings. */
 async function main(): Promise<void> {
   const stop = stopSignal()
-  const { settings, env } = await readConfig()
+  const { settings, env, unknown } = await readConfig()
   await using server = await startServer(settings, { env })
+  if (unknown.length > 0) server.context.log.warn({ unknown }, 'config/server.yaml has settings that nobody reads')
   process.stdout.write(`Slipway is ready at ${server.url}\n`)
   const because = await stop
   await server.stop(because)
