@@ -30,6 +30,12 @@ export interface OpenRunDeps extends RunsDeps {
   readonly people: People
 }
 
+/**
+ * Work of the engine between two turns of everybody else, about 20 ms. Decisions in the journal are counted in these
+ * turns, so a release with another number cannot go on with the unfinished runs of an earlier one.
+ */
+const unitsPerTurn = 20_000
+
 /** Puts together what drives one run, from its row and its journal. */
 export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedRun> {
   const row = await findRun(deps.db.read, runId)
@@ -42,6 +48,7 @@ export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedR
     maxCycles: row.max_cycles,
     seed: runId,
     inputs: decodeInputs(row.inputs),
+    unitsPerTurn,
   })
   const workshop = new Workshop(row, plan, deps)
   const driver: RunDriver = new RunDriver({

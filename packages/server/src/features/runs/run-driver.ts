@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EffectRequest } from '@slipway/engine/run/effects'
 import type { RunEnd, StepRecord } from '@slipway/engine/run/records'
 import type { Progress, Run as EngineRun } from '@slipway/engine/run/run'
@@ -50,6 +51,7 @@ interface FinishedCall {
 
 // Calls of one run that are under way at the same time; the rest wait their turn.
 const maxCallsUnderWay = 32
+const replayedPerTurn = 50
 
 /**
  * Drives one run: asks the engine what to do, performs it, and puts the outcome and the next decision on disk.
@@ -99,7 +101,11 @@ export class RunDriver {
 
   /** Tells watchers something outside of a decision, such as that a call has begun. */
   tell(event: RunEventDraft): void {
-    if (!this.#stop.signal.aborted) this.#write({ runId: this.#options.runId, events: [this.#number(event)] })
+    if (this.#stop.signal.aborted) return
+    const entry = { runId: this.#options.runId, events: [this.#number(event)] }
+    // Behind what was numbered before it and is about to be written.
+    if (this.#unwritten.length > 0) this.#unwritten.push(entry)
+    else this.#write(entry)
   }
 
   /**
@@ -115,8 +121,8 @@ export class RunDriver {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       this.#unwritten.push(this.#opening())
-      this.#apply(this.#options.engine.advance())
-      this.#replay()
+      await this.#advance()
+      await this.#replay()
       await this.#commit()
       while (this.#end === null && !this.#isPaused()) await this.#turn(signal)
       await this.#close(this.#end === null ? this.#pausing() : this.#options.closing(this.#end))
@@ -151,13 +157,15 @@ export class RunDriver {
     return { runId, events: events.map(event => this.#number(event)), change }
   }
 
-  #replay(): void {
+  async #replay(): Promise<void> {
     for (const { key, outcome } of this.#options.position.outcomes) {
-      if (this.#end !== null) return
+      if (this.#end !== null || this.#isInterrupted()) return
       if (!this.#requested.delete(key))
         throw new Error(`The plan no longer asks for ${key}, which the journal has an answer to.`)
       this.#options.engine.resolve(key, decodeOutcome(outcome))
-      this.#apply(this.#options.engine.advance())
+      await this.#advance()
+      // A long journal is read in parts, between which everybody else gets a turn.
+      if (this.#advances % replayedPerTurn === 0) await nextTurn()
     }
     // What is still asked for was under way when the server ended: it is done again.
     this.#toPerform = [...this.#requested.values()]
@@ -174,10 +182,31 @@ export class RunDriver {
     for (const { request, call } of finished) {
       this.#requested.delete(request.key)
       this.#options.engine.resolve(request.key, call.outcome)
-      this.#apply(this.#options.engine.advance())
-      if (this.#end !== null) return
+      await this.#advance()
+      // What was answered and is not handed over is on disk, for whoever takes the run up again.
+      if (this.#end !== null || this.#isInterrupted()) break
     }
     await this.#commit()
+  }
+
+  /** Lets the engine go on until it waits for outcomes. Between its turns all others get theirs. */
+  async #advance(): Promise<void> {
+    let progress = this.#options.engine.advance()
+    this.#apply(progress)
+    while (progress.more) {
+      // Waiting for the disk keeps a run from making more than it can take.
+      await this.#commit()
+      await nextTurn()
+      if (this.#isInterrupted()) return
+      progress = this.#options.engine.advance()
+      this.#apply(progress)
+    }
+  }
+
+  // A replay is not interrupted before it is where the journal ends: decisions keep their numbers.
+  #isInterrupted(): boolean {
+    if (this.#stop.signal.aborted || this.#failure !== null) return true
+    return (this.#cancelReason !== null || this.#isPausing) && this.#advances >= this.#options.position.advances
   }
 
   async #commit(): Promise<void> {
