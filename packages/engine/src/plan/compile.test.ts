@@ -28,6 +28,7 @@ describe('lines', () => {
       ['main', '3.3'],
       ['inline_comment', '3.3'],
     ])
+    expect(parseNcd('<- {a} |\n|\n/: b |').map(line => line.type)).toEqual(['main', 'comment', 'comment'])
     expect(lines[6]).toMatchObject({ ncn_content: 'the b', concept_name: 'b', depth: 1 })
   })
 
@@ -215,6 +216,32 @@ describe('repositories', () => {
       concept_to_infer: '*. %>([numbers]) %<({sum}) %:({number}) %@(2)',
       working_interpretation: { syntax: { marker: '.', assign_source: '{sum}' } },
     })
+  })
+
+  test('[PLAN-33] an annotation without a value is none', () => {
+    const { concepts, inferences } = compilePlan(text`
+:<:{a}
+    <= ::(f)
+        | %{norm_input}:
+        | %{ norm_input }: P
+    <- {b}
+        | %{ref_element}:
+        | %{literal_value}:
+`)
+    expect(inferences[0]?.working_interpretation.paradigm).toBe('P')
+    expect(concepts[2]).toMatchObject({ reference_element_type: null, reference_data: null })
+  })
+
+  test.each([
+    ['steps', `<= ${'::('.repeat(60_000)}`],
+    ['conditions', `:<:{a}\n    <= ${"@:'(".repeat(60_000)}`],
+    ['assertions', `:<:{a}\n    <= ::(f)${'<{'.repeat(60_000)}`],
+    ['sources', `:<:{a}\n    <= &[#] ${'%>['.repeat(60_000)}`],
+    ['contexts', `:<:{a}\n    <= *. %>([b]) %<({c})\n    <* {x}${'<$('.repeat(60_000)}`],
+    ['quotes', `:<:{a}\n    <= ::(f)\n    <- {b}\n        | %{literal_value}: x${'"'.repeat(60_000)}x`],
+  ])('[PLAN-43] a line full of unclosed %s is compiled', (_what, source) => {
+    expect(parseNcd(source).length).toBe(source.split('\n').length)
+    expect(compilePlan(source).concepts.length).toBeLessThan(4)
   })
 
   test('[PLAN-38] the same text, the same files', () => {

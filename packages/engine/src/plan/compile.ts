@@ -1,6 +1,6 @@
 import { activateConcepts, type CompiledConcept } from './activate/concepts.ts'
 import { activateInferences, sequenceOf, type CompiledInference } from './activate/inferences.ts'
-import { annotation, functionText } from './activate/annotations.ts'
+import { annotation, carryDistance, functionText } from './activate/annotations.ts'
 import { parseNcd, type NcdLine } from './ncd-parse.ts'
 import { groupInferences, type AttachedConcept, type InferenceGroup } from './nci.ts'
 import { problemError, problemWarning, type Problem } from './problems.ts'
@@ -113,7 +113,7 @@ function ignoredNotation(group: InferenceGroup): Problem[] {
       .filter(concept => annotation(concept.attached_comments, 'selector_packed')?.toLowerCase() === 'false')
       .map(concept => ignored(concept, 'selector_packed: false', 'Write selector_unpack: true instead.')),
     ...group.other_concepts
-      .filter(concept => /<\$\(.+\)\*-(?!1>)\d+>/.test(concept.nc_main))
+      .filter(concept => (carryDistance(concept) ?? 1) !== 1)
       .map(concept => ignored(concept, 'A distance other than 1', 'Carry from one iteration ago: <$([base])*-1>.')),
   ]
 }

@@ -1,3 +1,5 @@
+import { shortestSpan } from './spans.ts'
+
 /** One concept of a plan's text, with what its notation says about it. The key order is that of the interchange files. */
 export interface ConceptLine {
   readonly flow_index: string
@@ -90,12 +92,12 @@ export function parseNcd(source: string): NcdLine[] {
     if (isConcept(main)) {
       current = counters.next(depth, inline)
       lines.push(conceptLine(main, { flowIndex: current, depth }))
-      if (inline !== null) lines.push(commentLine('inline_comment', { flowIndex: current, depth, text: inline }))
+      if (inline) lines.push(commentLine('inline_comment', { flowIndex: current, depth, text: inline }))
     } else if (main === '' && inline !== null) {
-      lines.push(commentLine('comment', { flowIndex: current, depth, text: `| ${inline}` }))
+      lines.push(commentLine('comment', { flowIndex: current, depth, text: `| ${inline}`.trimEnd() }))
     } else {
       lines.push(commentLine('comment', { flowIndex: current, depth, text: main }))
-      if (inline !== null) lines.push(commentLine('inline_comment', { flowIndex: current, depth, text: inline }))
+      if (inline) lines.push(commentLine('inline_comment', { flowIndex: current, depth, text: inline }))
     }
   }
   return lines
@@ -106,8 +108,8 @@ export function classifyConcept(text: string, marker: Marker | null): Classified
   const operator = operators.find(([prefix]) => text.startsWith(prefix))
   if (operator) return plain('operator', null, operator[1])
   if (text.startsWith('::')) {
-    const judges = /::\([^)]*\)\s*</.test(text) || text.includes('::<{')
-    const name = /\(([^)]*)\)/.exec(text)?.[1] ?? null
+    const judges = /^::\([^)]*\)\s*</.test(text) || text.includes('::<{')
+    const name = shortestSpan(text, '(', ')')
     if (name === null && text.includes('(')) return informal(text, 'Unclosed step: no )')
     return plain(judges ? 'judgement' : 'imperative', name)
   }

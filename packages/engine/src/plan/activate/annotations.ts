@@ -1,7 +1,7 @@
 import type { AttachedConcept } from '../nci.ts'
 import type { CommentLine } from '../ncd-parse.ts'
 
-/** The value of the first `| %{key}: value` below a concept, trimmed. */
+/** The value of the first `| %{key}: value` below a concept, trimmed; an empty value counts as none. */
 export function annotation(comments: readonly CommentLine[], key: string): string | null {
   for (const [name, value] of annotationsOf(comments)) if (name === key) return value
   return null
@@ -66,6 +66,14 @@ export function bracketedName(concept: AttachedConcept): string | null {
   return `{${name}}`
 }
 
+/** How many iterations back a context such as `{x}<$([base])*-1>` comes from; null for others. */
+export function carryDistance(context: AttachedConcept): number | null {
+  const start = context.nc_main.indexOf('<$(')
+  if (start < 0) return null
+  const found = /\)\*-(\d+)>/.exec(context.nc_main.slice(start + '<$('.length + 1))
+  return found ? Number(found[1]) : null
+}
+
 /** The text of a functional concept without its `<=`. */
 export function functionText(concept: AttachedConcept): string {
   return concept.nc_main.replace(/^<=\s*/, '').trim()
@@ -76,6 +84,7 @@ function* annotationsOf(comments: readonly CommentLine[]): Generator<readonly [k
     if (comment.type !== 'comment' || !comment.nc_comment.startsWith('|')) continue
     const text = comment.nc_comment.slice(1).trim()
     const end = text.startsWith('%{') ? text.indexOf('}:') : -1
-    if (end >= 0) yield [text.slice(2, end).trim(), text.slice(end + 2).trim()]
+    const value = text.slice(end + 2).trim()
+    if (end >= 0 && value !== '') yield [text.slice(2, end).trim(), value]
   }
 }

@@ -1,6 +1,7 @@
 import { compareFlowIndices } from '../flow-index.ts'
 import type { CommentLine, Marker } from '../ncd-parse.ts'
 import type { AttachedConcept, InferenceGroup } from '../nci.ts'
+import { shortestSpan } from '../spans.ts'
 import { annotation, annotationLike, annotationList, bracketedName, functionText } from './annotations.ts'
 
 /** An entry of a concept repository as the compiler writes it, keys in this order. */
@@ -149,9 +150,20 @@ function groundData(found: FoundValue): readonly string[] | null {
   const file = annotation(found.comments, 'file_location')
   if (file !== null) return [`%{file_location}(${file})`]
   const literal = annotation(found.comments, 'literal_value')
-  if (literal !== null) return [literal.replace(/^["']+|["']+$/g, '')]
+  if (literal !== null) return [withoutQuotes(literal)]
   const named = namedLiteral(found.name)
   return named === null ? null : [named]
+}
+
+function withoutQuotes(text: string): string {
+  let [start, end] = [0, text.length]
+  while (start < end && isQuote(text[start])) start++
+  while (end > start && isQuote(text[end - 1])) end--
+  return text.slice(start, end)
+}
+
+function isQuote(character: string | undefined): boolean {
+  return character === '"' || character === "'"
 }
 
 /** `plain` of `style: "plain"`: a concept that carries its own value in its name. */
@@ -162,11 +174,11 @@ function namedLiteral(name: string): string | null {
 function functionEntry(found: FoundFunction, nextId: () => string): CompiledFunction {
   const { text } = found
   const isStep = text.startsWith('::')
-  const natural = (isStep ? /\(([^)]*)\)/.exec(text)?.[1] : undefined) ?? text
+  const natural = (isStep ? shortestSpan(text, '(', ')') : null) ?? text
   return {
     id: `fc-${functionSlug(natural)}`,
     concept_name: text,
-    type: text.includes(')<{') || /<\{[^}]*\}>/.test(text) ? '<{}>' : '({})',
+    type: text.includes(')<{') || hasAssertion(text) ? '<{}>' : '({})',
     flow_indices: [...found.flowIndices].sort(),
     description: natural,
     is_ground_concept: true,
@@ -176,6 +188,12 @@ function functionEntry(found: FoundFunction, nextId: () => string): CompiledFunc
     reference_element_type: isStep ? 'paradigm' : 'operator',
     natural_name: natural,
   }
+}
+
+/** Whether an assertion such as `<{ALL True}>` stands in the text. */
+function hasAssertion(text: string): boolean {
+  const pieces = text.split('}')
+  return pieces.some((piece, at) => piece.includes('<{') && pieces[at + 1]?.startsWith('>') === true)
 }
 
 function functionSign(provision: string | null, nextId: () => string): string {

@@ -1,5 +1,6 @@
 import { compareFlowIndices } from '../flow-index.ts'
 import type { AttachedConcept, InferenceGroup } from '../nci.ts'
+import { shortestSpan } from '../spans.ts'
 import { bracketedName, functionText, writtenSequence } from './annotations.ts'
 import { workingInterpretation, type Interpretation } from './interpretation.ts'
 
@@ -61,7 +62,7 @@ function nestedEntries(group: InferenceGroup): (CompiledInference | null)[] {
       return {
         flow_info: { flow_index: nested.flow_index },
         inference_sequence: composed[sequence] ?? sequence,
-        concept_to_infer: /%>\(([^)]+)\)/.exec(text)?.[1] ?? text,
+        concept_to_infer: shortestSpan(text, '%>(', ')') || text,
         function_concept: text,
         value_concepts: [],
         context_concepts: [],

@@ -1,10 +1,12 @@
 import type { AttachedConcept, InferenceGroup } from '../nci.ts'
+import { longestSpan, shortestSpan } from '../spans.ts'
 import {
   annotation,
   annotationLike,
   annotationList,
   balancedList,
   bracketedName,
+  carryDistance,
   functionText,
   splitList,
   stripOuterBrackets,
@@ -147,7 +149,7 @@ function grouping(group: InferenceGroup): Readonly<Record<string, unknown>> {
   return {
     marker: text.includes('&[#]') ? 'across' : 'in',
     // The list runs to the last bracket of the line, later modifiers included; steps do not read it.
-    sources: splitList(/%>\[(.*)\]/.exec(text)?.[1] ?? ''),
+    sources: splitList(longestSpan(text, '%>[', ']') ?? ''),
     create_axis: modifier(text, '+'),
     by_axes: axes,
     by_axes_source: origin,
@@ -156,20 +158,27 @@ function grouping(group: InferenceGroup): Readonly<Record<string, unknown>> {
 
 function timing(group: InferenceGroup): Readonly<Record<string, unknown>> {
   const text = functionText(group.function_concept)
-  const after = /@\.\s*\((.*)\)\s*$/.exec(text)?.[1]
-  if (after !== undefined) return { marker: 'after', condition: asValue(after.trim()) }
-  const given = /@:['!]\s*\((.*)\)\s*$/.exec(text)?.[1]
+  const after = conditionOf(text, /@\.\s*\(/)
+  if (after !== null) return { marker: 'after', condition: asValue(after) }
+  const given = conditionOf(text, /@:['!]\s*\(/)
   return {
     marker: text.includes('@:!') ? 'if!' : 'if',
-    condition: given === undefined ? null : asProposition(given.trim()),
+    condition: given === null ? null : asProposition(given),
   }
+}
+
+/** What follows `opening` up to the bracket that ends the text. */
+function conditionOf(text: string, opening: RegExp): string | null {
+  const found = opening.exec(text)
+  const start = found ? found.index + found[0].length : text.length
+  return start < text.length && text.endsWith(')') ? text.slice(start, -1).trim() : null
 }
 
 function looping(group: InferenceGroup): Readonly<Record<string, unknown>> {
   const text = functionText(group.function_concept)
   const contexts = group.other_concepts.filter(other => other.inference_marker === '<*')
-  const current = contexts.find(context => /<\$\(.+\)\*>/.test(context.nc_main))
-  const carried = contexts.filter(context => /<\$\(.+\)\*-\d+>/.test(context.nc_main))
+  const current = contexts.find(context => (longestSpan(context.nc_main, '<$(', ')*>') ?? '') !== '')
+  const carried = contexts.filter(context => carryDistance(context) !== null)
   const currentName = (current ? bracketedName(current) : null) ?? modifier(text, ':')
   const result = modifier(text, '<')
   return {
@@ -205,14 +214,12 @@ function groupBase(
 }
 
 function loopSource(context: AttachedConcept): string | null {
-  return /<\$\((.+)\)\*/.exec(context.nc_main)?.[1] ?? null
+  return longestSpan(context.nc_main, '<$(', ')*') || null
 }
 
 /** What stands in `%<sign>(…)`. */
 function modifier(text: string, sign: '>' | '<' | ':' | '+'): string | null {
-  const at = text.indexOf(`%${sign}(`)
-  const end = at < 0 ? -1 : text.indexOf(')', at)
-  return end < 0 ? null : text.slice(at + 3, end).trim()
+  return shortestSpan(text, `%${sign}(`, ')')?.trim() ?? null
 }
 
 function listedSources(text: string): readonly string[] | null {
