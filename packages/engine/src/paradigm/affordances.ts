@@ -17,6 +17,8 @@ export interface VerticalCode {
 
 export interface VerticalCall {
   readonly params: ReadonlyMap<string, Operand>
+  /** What a lambda was called with. */
+  readonly locals?: ReadonlyMap<string, Operand>
   readonly scope: VerticalScope
   readonly context: ToolContext
 }
@@ -33,7 +35,8 @@ export function compileCode(toolName: string, code: string): VerticalCode | null
   }
   if (tool === undefined) throw new PyError('ValueError', `There is no tool called ${toolName}.`)
   checkMethods(expression, { tool, toolName, code })
-  const reach = expression.type === 'method' || expression.type === 'call' ? tool.reach : 'nothing'
+  const used = expression.type === 'lambda' ? expression.body : expression
+  const reach = used.type === 'method' || used.type === 'call' ? tool.reach : 'nothing'
   return { type: 'code', reach, run: call => run(expression, { tool, toolName, call }) }
 }
 
@@ -41,6 +44,7 @@ function checkMethods(
   expression: CodeExpression,
   options: { readonly tool: Tool; readonly toolName: string; readonly code: string },
 ): void {
+  if (expression.type === 'lambda') checkMethods(expression.body, options)
   if (expression.type !== 'method' && expression.type !== 'call') return
   if (options.tool.methods.has(expression.method)) return
   throw new PyError('ValueError', `The tool ${options.toolName} has no ${expression.method}: ${options.code.trim()}`)
@@ -64,7 +68,25 @@ function run(expression: CodeExpression, running: Running): Operand | Step<Opera
     const name = `${toolName}.${expression.method}`
     return callMethod(method, argumentsOf(expression.args, call), { name, context: call.context })
   }
-  return evaluate(expression, call)
+  return expression.type === 'lambda' ? lambda(expression, running) : evaluate(expression, call)
+}
+
+function lambda({ names, body }: Extract<CodeExpression, { readonly type: 'lambda' }>, running: Running): Callable {
+  return new Callable('lambda', function* (args) {
+    if (args.positional.length + args.named.size !== names.length) {
+      throw new PyError('TypeError', `<lambda>() takes ${names.length} arguments.`)
+    }
+    const locals = new Map(args.named)
+    args.positional.forEach((value, place) => locals.set(names[place] ?? '', value))
+    const missing = names.find(name => !locals.has(name))
+    if (missing !== undefined) throw new PyError('TypeError', `<lambda>() lacks the argument '${missing}'.`)
+    const result = run(body, { ...running, call: { ...running.call, locals } })
+    return isStep(result) ? yield* result : result
+  })
+}
+
+export function isStep(result: Operand | Step<Operand>): result is Step<Operand> {
+  return typeof result === 'object' && result !== null && Symbol.iterator in result && 'throw' in result
 }
 
 function methodOf(tool: Tool, name: string): ToolMethod {
@@ -103,6 +125,11 @@ function evaluate(expression: CodeExpression, call: VerticalCall): Operand {
       return jsonLoads
     case 'identity':
       return identity
+    case 'json_call':
+      return readJson(asText(evaluate(expression.of, call), 'The JSON text'))
+    case 'argument':
+      return call.locals?.get(expression.name) ?? null
+    case 'lambda':
     case 'method':
     case 'call':
       throw new PyError('ValueError', 'A tool cannot be used inside of an expression.')

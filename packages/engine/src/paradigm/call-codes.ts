@@ -1,9 +1,9 @@
-import { PyError, type Value } from '#value/value'
+import { PyDict, PyError, type Value } from '#value/value'
 
 /**
  * A call code of a paradigm file is a line of Python. It is never run as Python: this reads the few forms that exist
  * (a method of the tool, a call of one with parameters of the step, a look into the parameters, the JSON parser, the
- * identity) and refuses everything else when the paradigm is loaded.
+ * identity, a lambda of these) and refuses everything else when the paradigm is loaded.
  */
 export type CodeExpression =
   | { readonly type: 'literal'; readonly value: Value }
@@ -19,7 +19,11 @@ export type CodeExpression =
       readonly fallback: CodeExpression | null
     }
   | { readonly type: 'json_loads' }
+  | { readonly type: 'json_call'; readonly of: CodeExpression }
   | { readonly type: 'identity' }
+  | { readonly type: 'lambda'; readonly names: readonly string[]; readonly body: CodeExpression }
+  /** An argument of the lambda around it. */
+  | { readonly type: 'argument'; readonly name: string }
 
 export interface CodeArgument {
   /** The keyword, null for a positional argument, `**` for all parameters of the step. */
@@ -29,23 +33,46 @@ export interface CodeArgument {
 
 /** Reads a call code; throws with what is wrong with it. */
 export function parseCallCode(code: string): CodeExpression {
-  const lines = code
-    .split(/[\n;]/)
-    .map(line => line.trim())
-    .filter(line => line !== '' && !line.startsWith('#') && !/^import\s+json$/.test(line))
+  const lines = statements(code).filter(line => !/^import\s+json$/.test(line))
   const [line] = lines
   const body = line === undefined ? null : /^result\s*=(?!=)\s*(.+)$/s.exec(line)
   if (lines.length !== 1 || body?.[1] === undefined) throw unknownCode(code)
   return new CodeReader(code, body[1]).read()
 }
 
+const LEXEME = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|#[^\n]*|[()[\]{}]|[\n;]/g
+
+/** The statements of the code without comments; a line break inside of brackets does not end one. */
+function statements(code: string): string[] {
+  const found: string[] = []
+  let [open, text, at] = [0, '', 0]
+  const end = (): void => {
+    if (text.trim() !== '') found.push(text.trim())
+    text = ''
+  }
+  for (const { 0: lexeme, index } of code.matchAll(LEXEME)) {
+    text += code.slice(at, index)
+    at = index + lexeme.length
+    if (lexeme.startsWith('#')) continue
+    if ('([{'.includes(lexeme)) open++
+    if (')]}'.includes(lexeme)) open--
+    if (lexeme === ';' || (lexeme === '\n' && open <= 0)) end()
+    else text += lexeme === '\n' ? ' ' : lexeme
+  }
+  text += code.slice(at)
+  end()
+  return found
+}
+
 type Token = { readonly type: 'name' | 'string' | 'number' | 'mark'; readonly text: string }
 
-const TOKEN = /\s*(?:([A-Za-z_]\w*)|('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(\d+)|(\*\*|[().,=[\]:]))/y
+const TOKEN = /\s*(?:([A-Za-z_]\w*)|('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(-?\d+)|(\*\*|[().,=[\]{}:]))/y
 
 class CodeReader {
   readonly #code: string
   readonly #tokens: readonly Token[]
+  /** The arguments of the lambda that is being read. */
+  #names: readonly string[] = []
   #at = 0
 
   constructor(code: string, text: string) {
@@ -63,30 +90,52 @@ class CodeReader {
     let expression = this.#primary()
     for (;;) {
       if (this.#takes('[')) {
-        const key = this.#expression()
+        const key = this.#data()
         this.#expect(']')
-        expression = { type: 'index', of: expression, key }
+        expression = { type: 'index', of: this.#asData(expression), key }
       } else if (this.#takes('.')) {
-        expression = this.#lookup(expression)
+        expression = this.#lookup(this.#asData(expression))
       } else {
         return expression
       }
     }
   }
 
+  #data(): CodeExpression {
+    return this.#asData(this.#expression())
+  }
+
+  // Functions can be handed on as they are; nothing is looked up in them and no tool takes one here.
+  #asData(expression: CodeExpression): CodeExpression {
+    if (functions.has(expression.type)) throw unknownCode(this.#code)
+    return expression
+  }
+
   #primary(): CodeExpression {
     const token = this.#next()
+    if (token.type === 'mark') return this.#bracketed(token.text)
     if (token.type === 'string') return { type: 'literal', value: unquoted(token.text) }
     if (token.type === 'number') return { type: 'literal', value: Number(token.text) }
-    if (token.type !== 'name') throw unknownCode(this.#code)
+    if (this.#names.includes(token.text)) return { type: 'argument', name: token.text }
     if (token.text === 'params') return { type: 'params' }
     if (token.text === 'states') return { type: 'state', path: this.#dottedPath() }
     if (token.text === 'tool') return this.#method()
     if (token.text === 'json') return this.#jsonLoads()
-    if (token.text === 'lambda') return this.#identity()
+    if (token.text === 'lambda') return this.#lambda()
     const constant = constants.get(token.text)
     if (constant === undefined) throw unknownCode(this.#code)
     return { type: 'literal', value: constant }
+  }
+
+  #bracketed(mark: string): CodeExpression {
+    if (mark === '(') {
+      const inner = this.#expression()
+      this.#expect(')')
+      return inner
+    }
+    if (mark !== '[' && mark !== '{') throw unknownCode(this.#code)
+    this.#expect(mark === '[' ? ']' : '}')
+    return { type: 'literal', value: mark === '[' ? [] : new PyDict() }
   }
 
   #method(): CodeExpression {
@@ -107,22 +156,22 @@ class CodeReader {
   }
 
   #argument(): CodeArgument {
-    if (this.#takes('**')) return { name: '**', value: this.#expression() }
+    if (this.#takes('**')) return { name: '**', value: this.#data() }
     const after = this.#tokens[this.#at + 1]
     if (this.#tokens[this.#at]?.type === 'name' && after?.text === '=') {
       const name = this.#name()
       this.#expect('=')
-      return { name, value: this.#expression() }
+      return { name, value: this.#data() }
     }
-    return { name: null, value: this.#expression() }
+    return { name: null, value: this.#data() }
   }
 
   // Of all methods that values have in Python, only `get` of a dictionary occurs.
   #lookup(of: CodeExpression): CodeExpression {
     if (this.#name() !== 'get') throw unknownCode(this.#code)
     this.#expect('(')
-    const key = this.#expression()
-    const fallback = this.#takes(',') ? this.#expression() : null
+    const key = this.#data()
+    const fallback = this.#takes(',') ? this.#data() : null
     this.#expect(')')
     return { type: 'get', of, key, fallback }
   }
@@ -130,14 +179,23 @@ class CodeReader {
   #jsonLoads(): CodeExpression {
     this.#expect('.')
     if (this.#name() !== 'loads') throw unknownCode(this.#code)
-    return { type: 'json_loads' }
+    if (!this.#takes('(')) return { type: 'json_loads' }
+    const of = this.#data()
+    this.#expect(')')
+    return { type: 'json_call', of }
   }
 
-  #identity(): CodeExpression {
-    const name = this.#name()
+  #lambda(): CodeExpression {
+    if (this.#names.length > 0) throw unknownCode(this.#code)
+    const names = [this.#name()]
+    while (this.#takes(',')) names.push(this.#name())
     this.#expect(':')
-    if (this.#name() !== name) throw unknownCode(this.#code)
-    return { type: 'identity' }
+    this.#names = names
+    const body = this.#expression()
+    if (body.type !== 'call') this.#asData(body)
+    this.#names = []
+    if (body.type === 'argument' && names.length === 1) return { type: 'identity' }
+    return { type: 'lambda', names, body }
   }
 
   #dottedPath(): string {
@@ -169,6 +227,8 @@ class CodeReader {
     if (!this.#takes(mark)) throw unknownCode(this.#code)
   }
 }
+
+const functions: ReadonlySet<CodeExpression['type']> = new Set(['method', 'call', 'json_loads', 'identity', 'lambda'])
 
 const constants: ReadonlyMap<string, Value> = new Map<string, Value>([
   ['None', null],

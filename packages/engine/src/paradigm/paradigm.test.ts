@@ -11,14 +11,35 @@ import {
   type PlanSketch,
 } from '#run/plan.fixture'
 import { encodeValue } from '#value/codec'
+import { PyDict, type Value } from '#value/value'
 import { parseCallCode } from './call-codes.ts'
 import { parseParadigm } from './paradigm.ts'
+
+const literal = (value: Value) => ({ type: 'literal', value })
+const item = (value: Value) => ({ name: null, value: literal(value) })
+const argument = (name: string) => ({ type: 'argument', name })
 
 describe('call codes', () => {
   test.each([
     ['result = tool.get', { type: 'method', method: 'get' }],
     ['import json\nresult = json.loads', { type: 'json_loads' }],
     ['result = lambda x: x', { type: 'identity' }],
+    ['# how\nresult = (lambda data : data)  # the same; no more', { type: 'identity' }],
+    ['import json; result = json.loads', { type: 'json_loads' }],
+    ["result = tool.read('a # b')", { type: 'call', method: 'read', args: [{ name: null, value: literal('a # b') }] }],
+    ['result = tool.get(\n  -1,\n  [],  # none\n)', { type: 'call', method: 'get', args: [item(-1), item([])] }],
+    [
+      "result = lambda x, k: x.get(k, {})['a']",
+      {
+        type: 'lambda',
+        names: ['x', 'k'],
+        body: {
+          type: 'index',
+          of: { type: 'get', of: argument('x'), key: argument('k'), fallback: literal(new PyDict()) },
+          key: literal('a'),
+        },
+      },
+    ],
     [
       "result = tool.read(location=params['filepath'])",
       {
@@ -63,6 +84,15 @@ describe('call codes', () => {
     'result = params["a"].format(1)',
     'result == tool.get',
     'result = lambda x: y',
+    'result = lambda x: lambda y: x',
+    'result = lambda x: tool.read',
+    'result = x',
+    'result = tool.get["a"]',
+    'result = json.loads(open("a"))',
+    'result = (lambda x: x)["a"]',
+    'result = tool.get(tool.read("a"))',
+    'result = tool.get(lambda x: x)',
+    'result = (tool.get',
     'tool.get',
     'result = tool.get extra',
     '',
@@ -121,6 +151,29 @@ describe('compositions', () => {
     ['formatter_tool.wrap', 'wrap'],
     ['formatter_tool.id', 'id'],
   ] as const
+
+  test.each([
+    ["lambda x: json.loads(x)['a']", '["%(1.5)"]'],
+    ["lambda x: tool.get(dictionary=json.loads(x), key='b', default=params['other'])", '["%(more)"]'],
+    ["lambda x: params['other']", '["%(more)"]'],
+  ])('[PARADIGM-1] %s is called with what the composition hands it', (code, expected) => {
+    const file = paradigmFile({
+      tools: { ...tools, 'formatter_tool.own': `result = ${code}` },
+      steps: [...steps, ['formatter_tool.own', 'own', { other: 'more' }]],
+      plan: [
+        {
+          output_key: 'in',
+          function: meta('get'),
+          params: { dictionary: '__initial_input__' },
+          literal_params: { key: 'input_1' },
+        },
+        { output_key: 'x', function: meta('own'), params: { __positional__: 'in' } },
+        { output_key: 'out', function: meta('wrap'), params: { data: 'x' } },
+      ],
+      returns: 'out',
+    })
+    expect(resultOf(step(file, { given: { '{a}': '{"a": 1.5}', 'do 1': ['the function'] } }))).toBe(expected)
+  })
 
   test('[PARADIGM-2] the vertical phase sees the function concept and earlier results', () => {
     const file = paradigmFile({

@@ -1,7 +1,7 @@
 import { readJson } from '#value/json-read'
 import { isList, PyDict, PyError, type Value } from '#value/value'
 import type { Step } from '#sequence/step'
-import { compileCode, type VerticalCode } from './affordances.ts'
+import { compileCode, isStep, type VerticalCode } from './affordances.ts'
 import { compilePlan, type CompositionPlan } from './composition.ts'
 import type { Callable, Operand } from './operand.ts'
 import { compileTemplate, fillTemplate, type OperandTemplate, type VerticalScope } from './scope.ts'
@@ -97,10 +97,6 @@ function* runVertical(
   }
   const made = scope.results.get(FUNCTION_KEY)
   return isCallable(made) ? made : null
-}
-
-function isStep(result: Operand | Step<Operand>): result is Step<Operand> {
-  return typeof result === 'object' && result !== null && Symbol.iterator in result && 'throw' in result
 }
 
 function isCallable(operand: Operand | undefined): operand is Callable {
