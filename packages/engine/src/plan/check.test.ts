@@ -255,3 +255,34 @@ describe('checks', () => {
     expect(check({ files })).toEqual([])
   })
 })
+
+describe('limits', () => {
+  const given = (data: unknown): string[] =>
+    check({ concepts: [{ ...value('{x}'), is_ground_concept: true, reference_data: data }] }).map(({ code }) => code)
+  const many = <T>(count: number, make: (place: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))
+
+  test('[PLAN-28] given data that would become too many cells', () => {
+    expect(given(many(1000, i => [i]))).toEqual([])
+    expect(given([many(1000, () => many(10, () => 1)), ...many(999, () => [])])).toEqual(['concept.too_large'])
+  })
+
+  test('[PLAN-28] a text of a plan that is too long', () => {
+    const result = loadPlan(filesOf({ 'concept_repo.json': ' '.repeat(9_000_000), 'inference_repo.json': [] }))
+    expect(result.problems.map(({ code }) => code)).toContain('json.too_large')
+  })
+
+  test('[PLAN-28] too many steps, or values of a step', () => {
+    const steps = many(10_000, i => smallestPlan({ flow_info: { flow_index: `2.${i + 1}` } }).inferences).flat()
+    expect(check({ inferences: steps })).toMatchObject([{ code: 'plan.too_large' }])
+    expect(codesOf({ value_concepts: many(1001, () => '{in}') })).toEqual(['plan.too_large'])
+  })
+
+  test('[PLAN-24] a long chain in the order in which it is written is no circle', () => {
+    const length = 5_000
+    const links = many(length, i =>
+      step(`2.${i + 1}`, { concept_to_infer: `{c${i + 1}}`, value_concepts: [i === 0 ? '{in}' : `{c${i}}`] }),
+    )
+    const concepts = [operator, ...many(length, i => value(`{c${i + 1}}`))]
+    expect(check({ concepts, inferences: links })).toEqual([])
+  })
+})

@@ -5,7 +5,7 @@ import { checkProvisions } from './checks/provisions.ts'
 import { checkReadiness } from './checks/readiness.ts'
 import { checkSteps } from './checks/steps.ts'
 import { conceptsByName, type LoadedPlan } from './manifest.ts'
-import type { Problem } from './problems.ts'
+import { problemError, type Problem } from './problems.ts'
 
 export interface CheckOptions {
   /** Names of the paradigms that the engine brings; the plan's own are found in the plan. */
@@ -15,6 +15,27 @@ export interface CheckOptions {
 }
 
 const mostComparisons = 20_000
+
+/** Every decision of a run looks at all steps, so these are what still keeps a run going at a good pace. */
+const most = { concepts: 50_000, steps: 10_000, valuesOfStep: 1_000 } as const
+
+function isTooLarge({ plan, problems }: CheckContext): boolean {
+  const crowded = plan.inferences.find(step => step.valueConcepts.length > most.valuesOfStep)
+  const tooLarge = (path: string, what: string): void => {
+    problems.push(
+      problemError({
+        code: 'plan.too_large',
+        path,
+        message: `The plan has too many ${what}.`,
+        hint: 'Split the plan into several, or let one step go over a list instead of repeating it.',
+      }),
+    )
+  }
+  if (plan.concepts.length > most.concepts) tooLarge(plan.sources.concepts, `concepts: the most are ${most.concepts}`)
+  if (plan.inferences.length > most.steps) tooLarge(plan.sources.inferences, `steps: the most are ${most.steps}`)
+  if (crowded) tooLarge(crowded.path, `values at one step: the most are ${most.valuesOfStep}`)
+  return problems.length > 0
+}
 
 /** Everything that is wrong or doubtful about a loaded plan, errors first, in the order of the plan. */
 export function checkPlan(plan: LoadedPlan, options: CheckOptions = {}): readonly Problem[] {
@@ -29,6 +50,7 @@ export function checkPlan(plan: LoadedPlan, options: CheckOptions = {}): readonl
     problems,
     comparisons: { left: mostComparisons },
   }
+  if (isTooLarge(context)) return problems
   checkConcepts(context)
   checkSteps(context)
   checkInterpretations(context)

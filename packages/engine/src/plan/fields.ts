@@ -2,8 +2,22 @@ import { readJson } from '../value/json-read.ts'
 import { isList, PyDict, PyFloat, type Value } from '../value/value.ts'
 import { problemError, type Problem } from './problems.ts'
 
+/** Characters of a JSON file of a plan. Data belong into files that steps read; reading this takes half a second. */
+const longestJson = 8 * 1024 * 1024
+
 /** Reads JSON text; what does not parse is a problem of that file. */
 export function readJsonText(text: string, { path, problems }: Reporting): Value | undefined {
+  if (text.length > longestJson) {
+    problems.push(
+      problemError({
+        code: 'json.too_large',
+        path,
+        message: `The file has ${text.length} characters; a JSON file of a plan may have ${longestJson}.`,
+        hint: 'Move data into files of their own, and name these in signs.',
+      }),
+    )
+    return undefined
+  }
   try {
     return readJson(text)
   } catch (error) {

@@ -43,14 +43,19 @@ function declaredFolders(declared: PyDict | null): [kind: string, written: strin
   })
 }
 
-/** The plan's own paradigms: file name without `.json` to text. */
+/** Characters of all paradigms of a plan together; all of them are read before its first run. */
+const mostParadigmText = 8 * 1024 * 1024
+
+/** The plan's own paradigms: file name without `.json` to text. What goes beyond a limit is left out. */
 export function readParadigms(files: PlanFiles, dirs: ProvisionDirs): ReadonlyMap<string, string> {
   const folder = dirs.get('paradigms')
   const paradigms = new Map<string, string>()
+  let left = mostParadigmText
   if (folder === undefined) return paradigms
   for (const path of pathsUnder(files, folder).sort()) {
     const text = folderOf(path) === folder && path.endsWith('.json') ? textOf(files, path) : null
-    if (text !== null) paradigms.set(fileNameOf(path).slice(0, -'.json'.length), text)
+    left -= text?.length ?? 0
+    if (text !== null && left >= 0) paradigms.set(fileNameOf(path).slice(0, -'.json'.length), text)
   }
   return paradigms
 }

@@ -1,4 +1,6 @@
-import { isList, type Value } from '../../value/value.ts'
+import { shapeOf } from '../../reference/construct.ts'
+import { requireCells, weigh } from '../../value/limits.ts'
+import { isList, PyError, type Value } from '../../value/value.ts'
 import { problemError, problemWarning } from '../problems.ts'
 import { conceptTypes, type ConceptEntry } from '../repositories.ts'
 import { nearHint, type CheckContext } from './context.ts'
@@ -9,6 +11,7 @@ export function checkConcepts(context: CheckContext): void {
   for (const concept of plan.concepts) {
     checkType(context, concept)
     checkAxes(context, concept)
+    checkSize(context, concept)
   }
   for (const [name, same] of Map.groupBy(plan.concepts, concept => concept.conceptName)) {
     const [, second] = same
@@ -80,6 +83,28 @@ function checkAxes({ plan, problems }: CheckContext, concept: ConceptEntry): voi
       hint: 'Nest the data in as many lists as there are names, or remove names.',
     }),
   )
+}
+
+function checkSize({ plan, problems }: CheckContext, concept: ConceptEntry): void {
+  const input = plan.defaultInputs.get(concept.conceptName)
+  const data = input ? input.data : concept.referenceData
+  const axes = input ? input.axes : concept.referenceAxisNames
+  if (!isList(data)) return
+  try {
+    weigh(data)
+    const shape = shapeOf(data)
+    requireCells(axes === null || axes.length === 0 ? shape : shape.slice(0, axes.length))
+  } catch (error) {
+    if (!(error instanceof PyError)) throw error
+    problems.push(
+      problemError({
+        code: 'concept.too_large',
+        path: `${concept.path}/reference_data`,
+        message: `The data of ${concept.conceptName} cannot be used: ${error.message}`,
+        hint: 'Put large data into a file of the package and name it in a sign.',
+      }),
+    )
+  }
 }
 
 function checkInputs(context: CheckContext): void {
