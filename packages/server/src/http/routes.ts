@@ -6,6 +6,7 @@ import type { Route } from '@slipway/protocol/route'
 import type { Logger } from '#observe/log'
 import { requestCrashed } from '#observe/server-log'
 import type { Handler } from './handler.ts'
+import { hasTooManyValues, mostJsonValues } from './json-size.ts'
 import { jsonText } from './json-text.ts'
 import { Reply } from './reply.ts'
 import { sendEventStream, type StreamOptions, type StreamTimes } from './sse.ts'
@@ -52,6 +53,7 @@ function readJsonBody(
   done: (error: Error | null, body?: JsonBody) => void,
 ): void {
   if (bytes.length === 0) return done(null)
+  if (typeof bytes !== 'string' && hasTooManyValues(bytes)) return done(tooManyValues())
   try {
     const text = typeof bytes === 'string' ? bytes : new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     done(null, { text, value: parseJson(text) })
@@ -59,6 +61,13 @@ function readJsonBody(
     const why = error instanceof SyntaxError ? error.message : 'it is not UTF-8'
     done(new AppError('input.invalid', `The body is not valid JSON: ${why}.`, { cause: error }))
   }
+}
+
+function tooManyValues(): AppError {
+  return new AppError(
+    'body.too_large',
+    `The body has more than ${mostJsonValues} values. Send large data as a file: a text with a "data:" URL.`,
+  )
 }
 
 function addRoute(app: FastifyInstance, handler: Handler, options: RoutesOptions): void {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import type { Readable } from 'node:stream'
 import { provisionCandidates, type ProvisionDirs } from '@slipway/engine/plan/provisions'
 import { AppError } from '@slipway/protocol/errors'
 
@@ -13,6 +14,12 @@ export class FileError extends Error {
     super(message)
     this.name = name
   }
+}
+
+export interface Download {
+  readonly name: string
+  readonly size: number
+  readonly stream: Readable
 }
 
 export interface RunFilesOptions {
@@ -61,11 +68,17 @@ export class RunFiles {
     return (await this.#find(path)) !== null
   }
 
-  /** Where a file is and how large, or null when there is none. */
-  async locate(path: string): Promise<{ readonly path: string; readonly size: number } | null> {
-    const found = await this.#find(path)
-    const state = found === null ? null : await stat(found)
-    return found === null || state === null || !state.isFile() ? null : { path: found, size: state.size }
+  /** A file for download, of the size that it has now; null when there is none. Whoever takes it closes the stream. */
+  async openDownload(path: string): Promise<Download | null> {
+    try {
+      const handle = await this.#openExisting(path)
+      const { size } = await handle.stat()
+      // Of a file that still grows, only what was promised.
+      return { name: basename(path), size, stream: handle.createReadStream(size > 0 ? { end: size - 1 } : {}) }
+    } catch (error) {
+      if (error instanceof FileError || isMissing(error)) return null
+      throw error
+    }
   }
 
   /** Writes through a new file that then takes the name, so that nobody sees half of it. Gives the absolute path. */
@@ -161,6 +174,11 @@ export class RunFiles {
     if (!isInside(root, target)) throw forbidden(path)
     return target
   }
+}
+
+// No folder yet, a path through a file, or names that no file system takes.
+function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'ENXIO'].includes((error as { code?: string }).code ?? '')
 }
 
 function isInside(root: string, path: string): boolean {

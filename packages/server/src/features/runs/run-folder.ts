@@ -1,4 +1,4 @@
-import { cp, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { cp, lstat, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 export interface Upload {
@@ -22,10 +22,14 @@ export class RunFolder {
     return join(this.#folder, 'work')
   }
 
+  get uploads(): string {
+    return join(this.#folder, 'uploads')
+  }
+
   /** Puts the uploads on disk, before the run is acknowledged. */
   async saveUploads(uploads: readonly Upload[]): Promise<void> {
     for (const { path, bytes } of uploads) {
-      const target = join(this.#folder, 'uploads', path)
+      const target = join(this.uploads, path)
       await mkdir(dirname(target), { recursive: true })
       await using handle = await open(target, 'w')
       await handle.writeFile(bytes)
@@ -39,19 +43,20 @@ export class RunFolder {
     const copy = `${this.work}.new`
     await rm(copy, { recursive: true, force: true })
     await cp(packageFolder, copy, { recursive: true, preserveTimestamps: true })
-    const uploads = join(this.#folder, 'uploads')
-    if (await exists(uploads)) await cp(uploads, copy, { recursive: true, preserveTimestamps: true })
+    if (await exists(this.uploads)) await cp(this.uploads, copy, { recursive: true, preserveTimestamps: true })
     await rename(copy, this.work)
   }
 
-  /** The files that are in `work/` and were not in the package, or differ from it in size or time. */
+  /**
+   * The files that are in `work/` and were not in the package, or differ from it in size or time. A script may leave
+   * any number of them: only the first `mostListed` that are found are listed.
+   */
   async writtenFiles(packageFolder: string): Promise<{ path: string; size_bytes: number }[]> {
-    const entries = await readdir(this.work, { recursive: true, withFileTypes: true }).catch(() => [])
-    const written = []
-    for (const entry of entries) {
-      if (!entry.isFile()) continue
-      const path = join(entry.parentPath, entry.name).slice(this.work.length + 1)
-      const now = await stat(join(this.work, path))
+    const written: { path: string; size_bytes: number }[] = []
+    for await (const path of filesIn(this.work)) {
+      if (written.length >= mostListed) break
+      const now = await lstat(join(this.work, path)).catch(() => null)
+      if (!now?.isFile()) continue
       const before = await stat(join(packageFolder, path)).catch(() => null)
       // Copies keep the time of their original to the millisecond.
       if (before?.size === now.size && Math.abs(before.mtimeMs - now.mtimeMs) < 2) continue
@@ -62,6 +67,24 @@ export class RunFolder {
 
   async remove(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+const mostListed = 10_000
+const mostVisited = 100_000
+
+/** Paths of the plain files below a folder, without following links; an unreadable folder has none. */
+async function* filesIn(folder: string): AsyncGenerator<string> {
+  let visited = 0
+  const folders = ['']
+  for (let at = folders.pop(); at !== undefined; at = folders.pop()) {
+    const entries = await opendir(join(folder, at)).catch(() => null)
+    if (entries === null) continue
+    for await (const entry of entries) {
+      if (++visited > mostVisited) return
+      if (entry.isDirectory()) folders.push(join(at, entry.name))
+      else if (entry.isFile()) yield join(at, entry.name)
+    }
   }
 }
 

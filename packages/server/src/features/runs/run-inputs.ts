@@ -1,8 +1,10 @@
 import { inputsOf, matchInput, type SuppliedInput } from '@slipway/engine/plan/inputs'
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
 import type { Problem } from '@slipway/engine/plan/problems'
+import { givenReference } from '@slipway/engine/run/program'
 import { decodeValue, encodeValue } from '@slipway/engine/value/codec'
-import { PyDict, type Value } from '@slipway/engine/value/value'
+import { MAX_WEIGHT, weigh } from '@slipway/engine/value/limits'
+import { PyDict, PyError, type Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 import type { Upload } from './run-folder.ts'
 
@@ -34,6 +36,7 @@ export function resolveInputs(plan: LoadedPlan, given: PyDict): ResolvedInputs {
     inputs.set(match.name, { data: withFiles(input.data, { key, baseDir: plan.baseDir, uploads }), axes: input.axes })
   }
   if (unknown.length > 0) throw new AppError('input.unknown', unknown.join(' '))
+  for (const [name, input] of inputs) checkSize(name, input)
   if (problems.length > 0)
     throw invalid(problems.map(problem => `${problem.message} ${problem.hint}`).join(' '), problems)
   const missing = plan.inputs.filter(input => input.required && !inputs.has(input.name))
@@ -45,6 +48,19 @@ export function resolveInputs(plan: LoadedPlan, given: PyDict): ResolvedInputs {
     )
   }
   return { inputs, uploads }
+}
+
+/** What one input may weigh: larger ones are files, which nothing reads as a whole unless a step asks for it. */
+const mostInputWeight = MAX_WEIGHT / 2
+
+function checkSize(name: string, { data, axes }: SuppliedInput): void {
+  try {
+    weigh(data, mostInputWeight)
+    givenReference(data, axes)
+  } catch (cause) {
+    if (!(cause instanceof PyError)) throw cause
+    throw invalid(`${name} cannot be taken: ${cause.message} Large inputs are given as files, with a "data:" URL.`)
+  }
 }
 
 /** The inputs as the run row keeps them. */

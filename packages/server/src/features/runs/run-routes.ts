@@ -1,7 +1,6 @@
-import { createReadStream } from 'node:fs'
-import { basename } from 'node:path'
-import { readJson } from '@slipway/engine/value/json-read'
-import { PyDict } from '@slipway/engine/value/value'
+import { JsonError, readJson } from '@slipway/engine/value/json-read'
+import { PyDict, type Value } from '@slipway/engine/value/value'
+import { AppError } from '@slipway/protocol/errors'
 import {
   answerInput,
   getRun,
@@ -48,8 +47,7 @@ export function runRoutes(runs: Runs): Handler[] {
       return page(items, { url, next: calls.length > limit ? (items.at(-1)?.n ?? null) : null })
     }),
     handle(getRunFile, async ({ params }) => {
-      const { path, size } = await runs.file(params.id, params['*'])
-      return fileReply({ stream: createReadStream(path), name: basename(path), size })
+      return fileReply(await runs.file(params.id, params['*']))
     }),
     handle(listInputs, ({ query }) => runs.people.open(query.run_id)),
     handle(answerInput, async ({ params, body }) => {
@@ -63,9 +61,18 @@ function keyOf(header: string | readonly string[] | undefined): string | undefin
   return typeof header === 'string' && header !== '' ? header.slice(0, 200) : undefined
 }
 
+function readBody(bodyText: string): Value {
+  try {
+    return readJson(bodyText)
+  } catch (cause) {
+    if (!(cause instanceof JsonError)) throw cause
+    throw new AppError('input.invalid', `The body holds a value that a plan cannot have: ${cause.message}.`, { cause })
+  }
+}
+
 // Read from the text, so that `1.0`, long integers and the order of keys reach the plan as they were sent.
 function inputsOf(bodyText: string): PyDict {
-  const body = readJson(bodyText)
+  const body = readBody(bodyText)
   const given = body instanceof PyDict ? (body.get('inputs') ?? body.get('ground_inputs')) : null
   return given instanceof PyDict ? given : new PyDict()
 }

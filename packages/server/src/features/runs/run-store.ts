@@ -94,6 +94,21 @@ export async function updateRun(tx: Tx, runId: string, change: RunChange): Promi
   await tx.sql.updateTable('run').set(change).where('id', '=', runId).execute()
 }
 
+/** As `updateRun`, but only while the run has one of these states. False when it has another by now. */
+export async function updateRunIf(
+  tx: Tx,
+  { runId, from }: { readonly runId: string; readonly from: readonly string[] },
+  change: RunChange,
+): Promise<boolean> {
+  const result = await tx.sql
+    .updateTable('run')
+    .set(change)
+    .where('id', '=', runId)
+    .where('status', 'in', from)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
 export async function insertCalls(tx: Tx, calls: readonly CallRow[]): Promise<void> {
   for (const part of chunks(calls)) await tx.sql.insertInto('run_call').values(part).execute()
 }

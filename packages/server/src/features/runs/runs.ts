@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { encodeValue } from '@slipway/engine/value/codec'
 import type { PyDict } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 import type { PlanId } from '@slipway/protocol/plans'
@@ -13,7 +14,7 @@ import type { PythonSandboxes, SandboxLimits } from '#features/sandboxes/sandbox
 import { Journal } from './journal.ts'
 import { People } from './people.ts'
 import type { RunDriver } from './run-driver.ts'
-import { RunFiles } from './run-files.ts'
+import { RunFiles, type Download } from './run-files.ts'
 import { RunFolder } from './run-folder.ts'
 import { encodeInputs, resolveInputs } from './run-inputs.ts'
 import { RunQueue } from './run-queue.ts'
@@ -26,9 +27,10 @@ import {
   selectCalls,
   selectRuns,
   selectUnfinished,
-  updateRun,
+  updateRunIf,
   type CallFilter,
   type NewRun,
+  type RunChange,
   type RunRow,
 } from './run-store.ts'
 import { faulted, openRun } from './open-run.ts'
@@ -81,6 +83,8 @@ export class Runs implements AsyncDisposable {
   readonly #queue: RunQueue
   readonly #active = new Map<string, Active>()
   readonly #stop = new AbortController()
+  /** Starts under way of runs whose ids the callers chose. */
+  readonly #starting = new Map<string, Promise<void>>()
 
   constructor(deps: RunsDeps) {
     this.#deps = deps
@@ -102,9 +106,26 @@ export class Runs implements AsyncDisposable {
    * the request's, read without loss.
    */
   async start(body: StartRun, given: PyDict): Promise<Run> {
+    if (body.run_id === undefined) return this.#start(body, given)
+    // One after the other, or the files of the one that is refused could take the place of the other's.
+    const before = this.#starting.get(body.run_id) ?? Promise.resolve()
+    const started = before.then(() => this.#start(body, given))
+    const over = started.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#starting.set(body.run_id, over)
+    try {
+      return await started
+    } finally {
+      if (this.#starting.get(body.run_id) === over) this.#starting.delete(body.run_id)
+    }
+  }
+
+  async #start(body: StartRun, given: PyDict): Promise<Run> {
     if (this.#stop.signal.aborted)
       throw new AppError('server.stopping', 'The server is stopping. Try again in a moment.')
-    const requestHash = hashOf(body)
+    const requestHash = hashOf(body, given)
     const known = await this.#repeated(body, requestHash)
     if (known) return known
     const plan = await this.#deps.plans.load(body.plan_id, body.version)
@@ -129,8 +150,15 @@ export class Runs implements AsyncDisposable {
       error: null,
       result: null,
     }
-    await new RunFolder(this.#deps.runsDir, row.id).saveUploads(uploads)
-    const stored = await this.#insert(row, { body, requestHash, plan })
+    const folder = new RunFolder(this.#deps.runsDir, row.id)
+    let stored: Run | null | undefined
+    try {
+      await folder.saveUploads(uploads)
+      stored = await this.#insert(row, { body, requestHash, plan })
+    } finally {
+      // Refused, or the repetition of a run that is there: nothing of this request stays.
+      if (stored !== null && uploads.length > 0) await folder.remove()
+    }
     if (stored) return stored
     this.#queue.add(row.id)
     return this.#view(await this.#row(row.id))
@@ -200,21 +228,29 @@ export class Runs implements AsyncDisposable {
   }
 
   /** A file of the run, for download. Throws `plan.file_unknown` and `file.forbidden`. */
-  async file(runId: RunId, path: string): Promise<{ readonly path: string; readonly size: number }> {
+  async file(runId: RunId, path: string): Promise<Download> {
     const row = await this.#row(runId)
-    const root = new RunFolder(this.#deps.runsDir, row.id).work
-    const found = await new RunFiles({ root, baseDir: '', provisionDirs: new Map() }).locate(path)
-    if (!found) throw new AppError('plan.file_unknown', `The run has no file ${path}. Its result lists what it wrote.`)
-    return found
+    const folder = new RunFolder(this.#deps.runsDir, row.id)
+    // A run that has not needed its folder yet has its uploads alone.
+    for (const root of [folder.work, folder.uploads]) {
+      const found = await new RunFiles({ root, baseDir: '', provisionDirs: new Map() }).openDownload(path)
+      if (found) return found
+    }
+    throw new AppError('plan.file_unknown', `The run has no file ${path}. Its result lists what it wrote.`)
   }
 
   /** Ends a run: one that waits at once, one that executes as soon as its calls are given up. */
   async stop(runId: RunId, reason: string): Promise<Run> {
     const row = await this.#row(runId)
-    if (row.status === 'completed' || row.status === 'failed') {
-      throw new AppError('run.state', `The run is over: it has ${row.status}.`)
+    // Asked and written at once: the run may be ending by itself just now.
+    const isStopping = await this.#change(row, ['pending', 'running', 'pausing', 'paused', 'stopping'], {
+      status: 'stopping',
+      cancel_reason: row.cancel_reason ?? reason,
+    })
+    if (!isStopping) {
+      const { status } = await this.#row(runId)
+      throw new AppError('run.state', `The run is over: it has ${status}.`)
     }
-    await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'stopping', cancel_reason: reason }))
     const active = this.#active.get(runId)
     if (active?.opened) active.opened.driver.cancel(reason)
     // A run that waits or is paused is taken up once more, only to be ended by its driver like any other.
@@ -225,11 +261,11 @@ export class Runs implements AsyncDisposable {
   /** Keeps a run from beginning further calls. It is `paused` once the calls under way have ended. */
   async pause(runId: RunId): Promise<Run> {
     const row = await this.#row(runId)
-    if (row.status !== 'pending' && row.status !== 'running') {
-      throw new AppError('run.state', `Only a run that waits or executes can be paused; this one is ${row.status}.`)
-    }
     // Its driver, which may be opening it just now, looks for this.
-    await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'pausing' }))
+    if (!(await this.#change(row, ['pending', 'running'], { status: 'pausing' }))) {
+      const { status } = await this.#row(runId)
+      throw new AppError('run.state', `Only a run that waits or executes can be paused; this one is ${status}.`)
+    }
     const active = this.#active.get(runId)
     if (active) active.opened?.driver.pause()
     else if (this.#queue.remove(runId)) await this.#journal.append({ runId, change: { status: 'paused' } })
@@ -239,10 +275,10 @@ export class Runs implements AsyncDisposable {
   /** Puts a paused run back into the queue. */
   async resume(runId: RunId): Promise<Run> {
     const row = await this.#row(runId)
-    if (row.status !== 'paused') {
-      throw new AppError('run.state', `Only a paused run can be resumed; this one is ${row.status}.`)
+    if (!(await this.#change(row, ['paused'], { status: 'pending' }))) {
+      const { status } = await this.#row(runId)
+      throw new AppError('run.state', `Only a paused run can be resumed; this one is ${status}.`)
     }
-    await this.#deps.db.transaction(tx => updateRun(tx, runId, { status: 'pending' }))
     this.#queue.add(runId)
     return this.#view(await this.#row(runId))
   }
@@ -254,7 +290,7 @@ export class Runs implements AsyncDisposable {
   /** Stops the plan's runs and waits until they are over. */
   async stopAllOfPlan(planId: PlanId, reason: string): Promise<string[]> {
     const ids = (await this.activeOfPlan(planId)).map(({ id }) => id as RunId)
-    for (const id of ids) await this.stop(id, reason)
+    for (const id of ids) await this.stop(id, reason).catch(unlessOver)
     await Promise.all(ids.flatMap(id => this.#active.get(id)?.done ?? []))
     return ids
   }
@@ -372,6 +408,10 @@ export class Runs implements AsyncDisposable {
     throw new AppError('run.conflict', `There is a run with the id ${runId}. Leave \`run_id\` out, or choose another.`)
   }
 
+  #change(row: RunRow, from: readonly RunState[], change: RunChange): Promise<boolean> {
+    return this.#deps.db.transaction(tx => updateRunIf(tx, { runId: row.id, from }, change))
+  }
+
   async #row(runId: string): Promise<RunRow> {
     const row = await findRun(this.#deps.db.read, runId)
     if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
@@ -403,6 +443,12 @@ function newRunId(): string {
   return `run_${Date.now().toString(36).padStart(9, '0')}${randomBytes(7).toString('hex').slice(0, 11)}`
 }
 
-function hashOf(body: StartRun): string {
-  return createHash('sha256').update(JSON.stringify(body)).digest('hex')
+// A run that ended by itself while it was to be stopped.
+function unlessOver(error: unknown): void {
+  if (!(error instanceof AppError) || error.code !== 'run.state') throw error
+}
+
+// The inputs as they were read without loss: two integers beyond 53 bits are two requests.
+function hashOf({ inputs: _inputs, ground_inputs: _groundInputs, ...rest }: StartRun, given: PyDict): string {
+  return createHash('sha256').update(JSON.stringify(rest)).update(encodeValue(given)).digest('hex')
 }
