@@ -10,12 +10,25 @@ import { encodeValue, fromPlain } from '@slipway/engine/value/codec'
 import type { Value } from '@slipway/engine/value/value'
 import { describe, expect, test } from 'vitest'
 
-const folder = join(import.meta.dirname, '../../../shared/data/normcode/reference_paradigms')
-const names = existsSync(folder) ? readdirSync(folder).map(file => file.slice(0, -'.json'.length)) : []
+const data = join(import.meta.dirname, '../../../shared/data/normcode')
+const folders = [
+  'reference_paradigms',
+  'assistant/provisions/paradigms',
+  'formalization/provisions/paradigms',
+  'gold/provision/paradigm',
+].map(folder => join(data, folder))
+
+/** The paradigm files of the reference engine and of plans, by name. */
+const files = new Map(
+  folders
+    .filter(existsSync)
+    .flatMap(folder => readdirSync(folder).map(file => [file.slice(0, -'.json'.length), join(folder, file)] as const)),
+)
+const names = [...files.keys()]
 
 const input = fromPlain({
   prompt_template: 'Ask $input_1 about $input_other',
-  input_1: 'one',
+  input_1: '%a(one)',
   input_2: '{"two": 2}',
   input_10: { path: 'p', content: 'ten' },
   save_path: 'out/file.txt',
@@ -28,6 +41,7 @@ const code = '{"answer": "def main(**inputs): return 1"}'
 
 interface World {
   readonly exists: boolean
+  readonly file?: string
   readonly model: string
   readonly answer: Value
   readonly result: Value
@@ -37,7 +51,7 @@ const worlds: readonly World[] = [
   { exists: true, model, answer: 'text', result: ['x', 'y'] },
   { exists: false, model, answer: ['docs/a.md', 'docs/b.md'], result: 5 },
   { exists: false, model: code, answer: true, result: fromPlain({ k: null }) },
-  { exists: false, model: 'no json at all', answer: null, result: null },
+  { exists: false, file: '{"a": [1.0, null]}', model: 'no json at all, yes', answer: null, result: null },
 ]
 
 function outcomeOf(effect: Effect, world: World): EffectOutcome {
@@ -47,13 +61,21 @@ function outcomeOf(effect: Effect, world: World): EffectOutcome {
     case 'file.exists':
       return { ok: true, value: world.exists }
     case 'file.read':
-      return { ok: true, value: 'def main(**inputs): return 2' }
+      return { ok: true, value: world.file ?? 'def main(**inputs): return 2' }
     case 'file.write':
       return { ok: true, value: `/base/${effect.path}` }
     case 'script.call':
       return { ok: true, value: world.result }
     case 'input.ask':
       return { ok: true, value: world.answer }
+    case 'chat.read':
+      return { ok: true, value: fromPlain({ role: 'user', content: 'hello' }) }
+    case 'chat.write':
+      return { ok: true, value: fromPlain({ sent: true, timestamp: 'T1' }) }
+    case 'canvas.execute':
+      return { ok: true, value: fromPlain({ success: true, data: null }) }
+    case 'chat.close':
+      return { ok: true, value: fromPlain({ closed: true }) }
     default:
       return { ok: false, error: { name: 'RuntimeError', message: effect.type } }
   }
@@ -104,7 +126,7 @@ describe.skipIf(names.length === 0)('built-in paradigms', () => {
   test.each(names.flatMap(name => worlds.map((world, place) => [name, place, world] as const)))(
     '[PARADIGM-6] %s does what its file says (%i)',
     (name, _place, world) => {
-      const file = parseParadigm(name, readFileSync(join(folder, `${name}.json`), 'utf8'))
+      const file = parseParadigm(name, readFileSync(files.get(name) ?? '', 'utf8'))
       const own = builtInParadigms.get(name)
       if (own === undefined) throw new Error('There is no such paradigm.')
       expect(runOf(own, world)).toEqual(runOf(file, world))

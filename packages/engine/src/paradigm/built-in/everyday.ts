@@ -39,7 +39,10 @@ export const everydayParadigms = [
     const saved = yield* saveFile(inputAt(call, 'input_2'), inputAt(call, 'input_1'), call.context)
     return wrapLiteral(call, asValue(saved, 'The confirmation'))
   }),
-
+  native('h_FileData-c_LoadParse-o_Normal', ['files'], function* (call) {
+    const read = asValue(yield* readFile(inputAt(call, 'input_1'), call.context), 'The file')
+    return wrapped(call, jsonLoads(getEntry(read, 'content')))
+  }),
   native('h_Data-c_PassThrough-o_Normal', [], function* (call) {
     return wrapped(call, inputAt(call, 'input_1'))
   }),

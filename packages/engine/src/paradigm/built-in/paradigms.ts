@@ -1,5 +1,6 @@
 import type { Paradigm } from '../paradigm.ts'
 import { askParadigms } from './ask.ts'
+import { chatParadigms } from './chat.ts'
 import { everydayParadigms } from './everyday.ts'
 import { generateParadigms } from './generate.ts'
 import { scriptParadigms } from './script.ts'
@@ -10,6 +11,7 @@ export const builtInParadigms: ReadonlyMap<string, Paradigm> = new Map([
   ...askParadigms,
   ...generateParadigms,
   ...scriptParadigms,
+  ...chatParadigms,
 ])
 
 export const builtInParadigmNames: readonly string[] = [...builtInParadigms.keys()]
