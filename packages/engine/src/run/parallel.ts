@@ -7,6 +7,7 @@ import type { EndReason } from './records.ts'
 import { VISIT_UNITS, type Scheduler } from './sequential.ts'
 import type { RunState } from './state.ts'
 import type { Steps } from './steps.ts'
+import { awaitsOthers, comesInTime, looksAt } from './turn-order.ts'
 
 /**
  * Starts every step as soon as it is ready. What could make a difference to the values keeps its order: a step does not
@@ -24,11 +25,15 @@ export class ParallelScheduler implements Scheduler {
   /** Where the pass over the steps stands, and whether it has started one. */
   #place = 0
   #hasStarted = false
+  /** Steps that had their turn in this pass and were not ready; kept where it makes a difference to what steps see. */
+  readonly #passed = new Set<number>()
+  readonly #keepsTurns: boolean
 
   constructor(steps: Steps, maxCycles: number) {
     this.#steps = steps
     this.#maxCycles = maxCycles
     const { items, slots } = steps.state.program
+    this.#keepsTurns = items.some(item => item.isLoop || looksAt(item).length > 0)
     this.#loopsAbove = items.map(
       item => slots[item.slot]?.above.flatMap(slot => slots[slot]?.items.filter(other => other.isLoop) ?? []) ?? [],
     )
@@ -58,14 +63,25 @@ export class ParallelScheduler implements Scheduler {
       if (this.#steps.isSpent) return true
       this.#steps.spend(VISIT_UNITS)
       const item = items[this.#place]
-      if (item === undefined || !isReady(state, item) || !this.#mayStart(item)) continue
+      if (item === undefined || !this.#isTurn(item) || !this.#mayStart(item)) continue
       if (!this.#start(item)) return false
       this.#hasStarted = true
     }
     const started = this.#hasStarted
     this.#place = 0
     this.#hasStarted = false
+    this.#passed.clear()
     return started
+  }
+
+  #isTurn(item: Item): boolean {
+    const { state } = this.#steps
+    if (isReady(state, item) && isDecided(state, item)) return true
+    if (this.#keepsTurns && !comesInTime(state, item, this.#passed)) {
+      this.#passed.add(item.index)
+      state.late.add(item.index)
+    }
+    return false
   }
 
   // A loop may wait for what only its own body gives. When nothing else is left, the first step of such a body goes on,
@@ -86,7 +102,7 @@ export class ParallelScheduler implements Scheduler {
 
   #mayStart(item: Item): boolean {
     const { state, active } = this.#steps
-    if (!isDecided(state, item)) return false
+    if (awaitsOthers(state, item, this.#passed)) return false
     if (!loopsStarted(state, this.#loopsAbove[item.index] ?? [])) return false
     for (const { item: other } of active.values()) {
       if (sharesLane(item.prepared.lanes, other.prepared.lanes) || conflicts(item, other)) return false

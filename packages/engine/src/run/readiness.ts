@@ -9,7 +9,8 @@ export function isReady(state: RunState, item: Item): boolean {
   return stepsReady(state, item, first) && functionReady(state, item, first) && valuesReady(state, item, first)
 }
 
-function stepsReady(state: RunState, { waits, slot }: Item, first: boolean): boolean {
+/** Whether what lies below a step lets it run. */
+export function stepsReady(state: RunState, { waits, slot }: Item, first: boolean): boolean {
   return waits.neverForSteps || (first && waits.laterForSteps) || state.supported(slot)
 }
 

@@ -177,35 +177,83 @@ describe('loops', () => {
     expect(run.reference('{all}')?.shape).toEqual([0])
   })
 
-  test.each(['sequential', 'parallel'] as const)(
-    '[ENGINE-5] %s: a carried value comes from the iteration before',
-    mode => {
-      const base = loopOver(['p', 'q', 'r'])
-      const [loop, ...body] = base.steps
-      if (!loop) throw new Error('The sketch has a loop.')
-      const syntax = { ...(loop.with as { syntax: object }).syntax, InLoopConcept: { '{sum}': 1 } }
-      const sketch: PlanSketch = {
-        ...base,
-        given: { ...base.given, '{sum}': ['%(0)'] },
+  test.each([
+    ['sequential', { InLoopConcept: { '{sum}': 1 } }],
+    ['parallel', { InLoopConcept: { '{sum}': 1 } }],
+    ['sequential', { InLoopConcept: { '{base}': { current_name: '{sum}', carry_over: 1 } } }],
+    ['parallel', { CarryStateConcept: '{sum}', CarryStateSource: '{list}' }],
+    ['sequential', { InLoopConcept: {}, CarryStateConcept: ['{sum}'] }],
+  ] as const)('[ENGINE-5] %s, %j: a carried value comes from the iteration before', (mode, carry) => {
+    const base = loopOver(['p', 'q', 'r'])
+    const [loop, ...body] = base.steps
+    if (!loop) throw new Error('The sketch has a loop.')
+    const syntax = { ...(loop.with as { syntax: object }).syntax, ...carry }
+    const sketch: PlanSketch = {
+      ...base,
+      given: { ...base.given, '{sum}': ['%(0)'] },
+      steps: [
+        { ...loop, contexts: ['{a}', '{sum}'], with: { syntax } },
+        ...body.slice(0, 1),
+        {
+          at: '1.1.1',
+          sequence: 'imperative_in_composition',
+          infers: '{answer}',
+          values: ['{a}', '{sum}'],
+          with: { paradigm: 'ask', value_order: { '{sum}': 1 } },
+        },
+        copy('1.1.2', '{answer}', '{sum}'),
+      ],
+    }
+    const { requests } = play(openSketch(sketch, { mode }), echo)
+    expect(requests.map(({ effect }) => (effect.type === 'model.generate' ? effect.prompt : ''))).toEqual([
+      '0',
+      '<0>',
+      '<<0>>',
+    ])
+  })
+
+  test('[ENGINE-5] a value carried over two iterations is the present one until there are two', () => {
+    const [loop, operator] = loopOver(['p', 'q', 'r', 's']).steps
+    if (!loop || !operator) throw new Error('The sketch has a loop.')
+    const syntax = { ...(loop.with as { syntax: object }).syntax, InLoopConcept: { '{last}': 2 } }
+    const carrying = (at: string, value: string, to: string): StepSketch => ({
+      at,
+      sequence: 'imperative_in_composition',
+      infers: to,
+      values: ['{a}', value],
+      with: { paradigm: 'ask', value_order: { [value]: 1 } },
+    })
+    const { requests } = play(
+      openSketch({
+        ...loopOver(['p', 'q', 'r', 's']),
+        given: { '{list}': ['p', 'q', 'r', 's'], '{last}': ['%(0)'] },
+        axes: { '{list}': ['item'], '{last}': ['_none_axis'] },
         steps: [
-          { ...loop, contexts: ['{a}', '{sum}'], with: { syntax } },
-          ...body.slice(0, 1),
-          {
-            at: '1.1.1',
-            sequence: 'imperative_in_composition',
-            infers: '{answer}',
-            values: ['{a}', '{sum}'],
-            with: { paradigm: 'ask', value_order: { '{sum}': 1 } },
-          },
-          copy('1.1.2', '{answer}', '{sum}'),
+          { ...loop, contexts: ['{a}', '{last}'], with: { syntax } },
+          operator,
+          carrying('1.1.1', '{last}', '{answer}'),
+          copy('1.1.2', '{a}', '{last}'),
         ],
-      }
-      const { requests } = play(openSketch(sketch, { mode }), echo)
-      expect(requests.map(({ effect }) => (effect.type === 'model.generate' ? effect.prompt : ''))).toEqual([
-        '0',
-        '<0>',
-        '<<0>>',
-      ])
+      }),
+      echo,
+    )
+    expect(requests.map(({ effect }) => (effect.type === 'model.generate' ? effect.prompt : ''))).toEqual([
+      '0',
+      'p',
+      'p',
+      'q',
+    ])
+  })
+
+  test.each([
+    [['_none_axis'], [['p', 'q']], ['_none_axis', 'value']],
+    [['value'], ['p', 'q'], ['value', '_none_axis']],
+  ] as const)(
+    '[ENGINE-4] the results of a loop over %j lie on its axis, and what has none is `value`',
+    (axes, list, expected) => {
+      const { run } = play(openSketch(loopOver([], { given: { '{list}': list }, axes: { '{list}': axes } })), echo)
+      expect(run.reference('{all}')?.axes).toEqual(expected)
+      expect(run.reference('{all}')?.shape).toEqual([2, 1])
     },
   )
 
@@ -354,6 +402,29 @@ describe('end', () => {
     expect(run.reference('{b}')).toBeNull()
   })
 })
+
+test.each(['sequential', 'parallel'] as const)(
+  '[ENGINE-2] %s: a value that is missing fails a step that does not order it too',
+  mode => {
+    const first = { at: '1', sequence: 'assigning', infers: '{empty}', with: { syntax: { marker: '%' } } }
+    const guard = {
+      at: '1.1',
+      sequence: 'timing',
+      infers: 'do 1',
+      with: { syntax: { marker: 'if!', condition: '{a}' } },
+    }
+    const step = {
+      at: '2',
+      sequence: 'imperative_in_composition',
+      infers: '{b}',
+      values: ['{a}', '{empty}'],
+      with: ask,
+    }
+    const { run } = play(openSketch({ given: { '{a}': 'x' }, paradigms, steps: [first, guard, step] }, { mode }), echo)
+    expect(run.item('1')).toMatchObject({ detail: 'skipped' })
+    expect(run.item('2')).toMatchObject({ status: 'failed', result: 'Error: The value {empty} has no reference.' })
+  },
+)
 
 describe('errors', () => {
   const sketch: PlanSketch = {

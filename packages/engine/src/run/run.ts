@@ -68,7 +68,7 @@ export class Run {
   constructor(program: Program, options: RunOptions) {
     const parallel = options.mode === 'parallel'
     this.program = program
-    this.state = new RunState(program, { waitForLoopBase: parallel || !program.strict })
+    this.state = new RunState(program, { parallel })
     for (const [name, { data, axes }] of options.inputs) this.#supply(name, givenReference(data, axes))
     const unitsPerTurn = options.unitsPerTurn ?? Number.POSITIVE_INFINITY
     this.#steps = new Steps(this.state, { seed: options.seed, parallel, unitsPerTurn })

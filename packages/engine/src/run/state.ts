@@ -50,12 +50,16 @@ export class RunState {
   /** How many slots are neither completed nor failed. */
   unfinished: number
   completed = 0
+  /** In parallel mode: the steps, by index, that were not ready at a turn that they would have had in sequential mode. */
+  readonly late = new Set<number>()
   /** Whether a loop's first execution waits for its collection, which the reference engine does not do. */
   readonly waitForLoopBase: boolean
+  readonly #parallel: boolean
   readonly #openBelow: number[]
 
-  constructor(program: Program, options: { readonly waitForLoopBase: boolean }) {
-    this.waitForLoopBase = options.waitForLoopBase
+  constructor(program: Program, { parallel }: { readonly parallel: boolean }) {
+    this.waitForLoopBase = parallel || !program.strict
+    this.#parallel = parallel
     this.program = program
     this.references = program.concepts.map(concept => concept.initial)
     this.conceptStatuses = program.concepts.map(concept => (concept.entry.isGround ? 'complete' : 'empty'))
@@ -94,9 +98,20 @@ export class RunState {
     return slot < 0 ? null : (this.details[slot] ?? null)
   }
 
-  /** The workspace is where loops and filters keep things; the reference engine injects filters only beside others. */
-  get workspaceEmpty(): boolean {
-    return this.loops.size === 0 && this.filters.size === 0
+  /**
+   * Whether something is kept in the workspace, which is where loops and filters keep things: the reference engine
+   * injects filters only beside others. In parallel mode it must not matter which loop happens to have started. There
+   * the loops before the step in flow order count, since in the sequential order they start first, and those after it
+   * only if the step was late itself.
+   */
+  usesWorkspace(item: Item): boolean {
+    if (!this.#parallel) return this.loops.size > 0 || this.filters.size > 0
+    const isLate = this.late.has(item.index)
+    return this.program.items.some(({ index, loopKey }) => {
+      if (loopKey === null) return false
+      const isBefore = index < item.index
+      return this.loops.has(loopKey) ? isBefore || isLate : isBefore && !this.late.has(index)
+    })
   }
 
   statusOf(item: Item): ItemStatus {

@@ -4,6 +4,7 @@ import { elementAction } from '#reference/combine'
 import { EMPTY } from '#reference/construct'
 import { join } from '#reference/join'
 import { NONE_AXIS, SKIP, type Reference } from '#reference/reference'
+import type { Dialect } from '#run/dialect'
 import { identityOf } from '#run/identity'
 import type { LoopIteration } from '#run/state'
 import { isList, PyDict, type Value } from '#value/value'
@@ -32,12 +33,18 @@ interface Carried {
 const ITERATION_AXIS = '_iteration_axis'
 const VALUE_AXIS = 'value'
 
-export function prepareLoop(entry: InferenceEntry, key: string): PreparedSequence {
-  const settings = settingsOf(entry, key)
+export function prepareLoop(
+  entry: InferenceEntry,
+  options: { readonly key: string; readonly dialect: Dialect },
+): PreparedSequence {
+  const settings = settingsOf(entry, options)
   return { lanes: [], start: context => runLoop(context, settings) }
 }
 
-function settingsOf(entry: InferenceEntry, key: string): LoopSettings {
+function settingsOf(
+  entry: InferenceEntry,
+  { key, dialect }: { readonly key: string; readonly dialect: Dialect },
+): LoopSettings {
   const syntax = entry.workingInterpretation.get('syntax')
   const text = (name: string): string | null => {
     const value = syntax instanceof PyDict ? syntax.get(name) : null
@@ -52,11 +59,15 @@ function settingsOf(entry: InferenceEntry, key: string): LoopSettings {
     current: text('CurrentLoopBaseConcept') ?? `${base}*`,
     inferred: typeof first === 'string' ? first : entry.conceptToInfer,
     groupBase: text('group_base') ?? '',
-    carried: carriedOf(syntax instanceof PyDict ? (syntax.get('InLoopConcept') ?? null) : null),
+    carried: syntax instanceof PyDict ? carriedOf(syntax, dialect) : [],
   }
 }
 
-function carriedOf(value: Value): Carried[] {
+function carriedOf(syntax: PyDict, dialect: Dialect): Carried[] {
+  const value = syntax.get('InLoopConcept') ?? null
+  if (value === null || (value instanceof PyDict && value.size === 0)) {
+    return dialect === '2026-01-strict' ? [] : compiledCarries(syntax.get('CarryStateConcept') ?? null)
+  }
   if (!(value instanceof PyDict)) return []
   return [...value.entries()].flatMap(([name, rule]) => {
     if (typeof name !== 'string') return []
@@ -68,13 +79,16 @@ function carriedOf(value: Value): Carried[] {
   })
 }
 
+/** The compiler writes what it carries under a key of its own, and always means the iteration before. */
+function compiledCarries(value: Value): Carried[] {
+  return (isList(value) ? value : [value]).flatMap(name => (typeof name === 'string' ? [{ name, back: 1 }] : []))
+}
+
 /** One turn of a loop: keeps what the body made of the current element, and hands out the next one. */
 function runLoop(context: StepContext, settings: LoopSettings): StepResult {
   const { item, state } = context
-  const values = item.values.map(value => context.reference(value))
-  const given = values.filter(value => value !== null && value.axes.length > 0) as Reference[]
-  const [base] = given
-  if (base === undefined) return { status: 'pending' }
+  const { given, base } = collections(context, settings)
+  if (base === null) return { status: 'pending' }
   const elements = elementsOf(context, settings, given)
   const before = state.loops.get(settings.key) ?? []
   const current = currentElement(context, settings)
@@ -96,6 +110,19 @@ function runLoop(context: StepContext, settings: LoopSettings): StepResult {
     return { status: 'completed', loop, ...(output === null ? {} : { output }) }
   }
   return { status: 'pending', loop, ...(collected === null ? {} : { output: collected }) }
+}
+
+/** What is looped over: all values that are there, and of these the one whose axis the results lie on. */
+function collections(
+  { item, program, reference }: StepContext,
+  settings: LoopSettings,
+): { readonly given: readonly Reference[]; readonly base: Reference | null } {
+  const given = item.values.flatMap(concept => {
+    const value = reference(concept)
+    return value === null || value.axes.length === 0 ? [] : [{ concept, value }]
+  })
+  const named = given.find(({ concept }) => concept === program.conceptNumbers.get(settings.base))
+  return { given: given.map(({ value }) => value), base: (named ?? given[0])?.value ?? null }
 }
 
 interface Element {
@@ -167,8 +194,8 @@ function contextAfter(
   for (const { name, back } of settings.carried) {
     const concept = program.conceptNumbers.get(name)
     if (concept === undefined) continue
-    const stored = turn.iterations.at(-back)?.values.get(name)
-    const value = turn.isNew && turn.iterations.length >= back && stored ? stored : context.reference(concept)
+    const stored = back > 0 ? turn.iterations.at(-back)?.values.get(name) : undefined
+    const value = turn.isNew && stored ? stored : context.reference(concept)
     if (value !== null) written.push([concept, value])
   }
   return written
@@ -189,8 +216,14 @@ function collect(
     return result && present.has(identity) ? [result] : []
   })
   if (results.length === 0) return null
-  const joined = renameAxis(join(results, ITERATION_AXIS), ITERATION_AXIS, names.base.axes[0] ?? NONE_AXIS)
-  return renameAxis(joined, NONE_AXIS, VALUE_AXIS)
+  const joined = join(results, ITERATION_AXIS)
+  const axes = joined.axes.map((axis, place) => {
+    if (place === 0) return names.base.axes[0] ?? axis
+    return axis === NONE_AXIS ? VALUE_AXIS : axis
+  })
+  // Names are given all at once or, where two would be the same, one by one as far as they are free.
+  if (new Set(axes).size === axes.length) return { ...joined, axes }
+  return renameAxis(renameAxis(joined, ITERATION_AXIS, axes[0] ?? NONE_AXIS), NONE_AXIS, VALUE_AXIS)
 }
 
 function emptyLike(base: Reference): Reference {

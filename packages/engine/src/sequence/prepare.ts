@@ -32,7 +32,7 @@ export function prepareSequence(
       return timingSequence
     case 'looping':
     case 'quantifying':
-      return prepareLoop(entry, options.loopKey ?? entry.flowIndex)
+      return prepareLoop(entry, { key: options.loopKey ?? entry.flowIndex, dialect: options.dialect })
     default:
       return { lanes: [], start: () => unknownSequence(entry.writtenSequence) }
   }

@@ -40,7 +40,7 @@ function filterOf(context: StepContext, timing: TimingSettings): FilterInjection
   const { item, state, program } = context
   const mask = state.truthMasks.get(timing.concept)
   if (mask === undefined || timing.marker === 'after') return null
-  if (program.behaviour.filterInjection === 'when-workspace' && state.workspaceEmpty) return null
+  if (program.behaviour.filterInjection === 'when-workspace' && !state.usesWorkspace(item)) return null
   return {
     flowIndex: parentIndex(item.flowIndex),
     filter: { mask, condition: timing.condition, source: item.flowIndex },

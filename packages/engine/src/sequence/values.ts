@@ -78,6 +78,7 @@ interface Taken {
 
 function takeReferences(context: StepContext, order: ValueOrder): Taken[] {
   const { item } = context
+  requireReferences(context)
   const names = item.entry.valueConcepts
   const used = new Set<number>()
   return order.entries.flatMap(({ name, selector }) => {
@@ -89,10 +90,17 @@ function takeReferences(context: StepContext, order: ValueOrder): Taken[] {
     if (selector.sourceConcept === undefined) used.add(place)
     const concept = context.program.conceptNumbers.get(wanted) ?? -1
     const reference = context.reference(concept)
-    if (reference === null) throw new PyError('ValueError', `The value ${wanted} has no reference.`)
+    if (reference === null) return []
     // Without a source only the flag that keeps a list together counts.
     return [{ reference, selector: selector.sourceConcept === undefined ? { packed: selector.packed } : selector }]
   })
+}
+
+// The reference engine copies all values before it looks at their order, so one that nothing asks for is missed too.
+function requireReferences({ item, program, reference }: StepContext): void {
+  const missing = item.values.find(concept => reference(concept) === null)
+  if (missing === undefined) return
+  throw new PyError('ValueError', `The value ${program.concepts[missing]?.entry.conceptName ?? ''} has no reference.`)
 }
 
 function* perceiveOne(context: StepContext, taken: Taken & Required<ValueOptions>): Step<Reference> {
