@@ -46,8 +46,8 @@ async function runCases(root: string, options: CaseOptions): Promise<number> {
   const cases = readCases(readFileSync(path, 'utf8')).filter(
     ({ name }) => options.only === null || name === options.only,
   )
-  if (cases.length === 0) {
-    console.log(`No case is called ${String(options.only)}.`)
+  if (cases.length === 0 && options.only !== null) {
+    console.log(`No case is called ${options.only}.`)
     return 1
   }
   const scripts = openScripts()
