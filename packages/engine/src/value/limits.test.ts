@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { MAX_CELLS, requireCells, weigh } from './limits.ts'
+import { literalEval } from './literal-eval.ts'
 import { safeSubstitute } from './template.ts'
 import { PyBytes, PyDict, PyFloat, PyTuple, type Value } from './value.ts'
 
@@ -35,5 +36,10 @@ describe('limits of values', () => {
     expect(() => requireCells([MAX_CELLS])).not.toThrow()
     expect(() => requireCells([1000, 0, 1000])).not.toThrow()
     expect(() => requireCells([1000, 1000, 1000])).toThrow('A tensor of 1000 x 1000 x 1000 cells is too large')
+  })
+
+  test('[VALUE-19] a text that is too long for a literal is none', () => {
+    expect(literalEval(`[${'1,'.repeat(100_000)}]`)).toHaveLength(100_000)
+    expect(literalEval(`[${'1,'.repeat(1_000_000)}]`)).toBeUndefined()
   })
 })

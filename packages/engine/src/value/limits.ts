@@ -1,10 +1,10 @@
 import { isList, MAX_DEPTH, PyBytes, PyDict, PyError, PyFloat, type Value } from './value.ts'
 
 /**
- * Cells of one tensor. Each cell is a value of its own in prompts, records and replies; a quarter of a million of them
- * is worked off in well under a second, and what a plan does cell by cell never has as many.
+ * Cells of one tensor. Each cell is a value of its own in prompts, records and replies; a hundred thousand of them
+ * are worked off in well under a second, and what a plan does cell by cell never has as many.
  */
-export const MAX_CELLS = 250_000
+export const MAX_CELLS = 100_000
 
 /** Characters of one text that a plan puts together: several times what any model reads at once. */
 export const MAX_TEXT = 16 * 1024 * 1024

@@ -4,10 +4,10 @@ import { PyBytes, PyDict, PyError, PyFloat, PySet, PyTuple, type Value } from '.
 /**
  * Python's `ast.literal_eval` of a text, or `undefined` where Python raises. Numbers (also signed), texts, bytes,
  * tuples, lists, dicts, sets and the three constants; complex numbers, `...` and `\N{...}` are not read. Brackets may
- * nest 200 deep, which is the limit of Python's own tokenizer.
+ * nest 200 deep, which is the limit of Python's own tokenizer. A text of more than a million characters is none.
  */
 export function literalEval(text: string): Value | undefined {
-  if (!mayBeLiteral(text)) return undefined
+  if (text.length > longestLiteral || !mayBeLiteral(text)) return undefined
   try {
     return new LiteralReader(text).readDocument()
   } catch (error) {
@@ -16,6 +16,8 @@ export function literalEval(text: string): Value | undefined {
   }
 }
 
+// Reading one takes about half a microsecond a character, and whole documents come here only to be found no literals.
+const longestLiteral = 1024 * 1024
 const MAX_NESTING = 200
 const WORD = /[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*/y
 const CONSTANTS = new Map<string, Value>([

@@ -27,13 +27,17 @@ function content({ shape, data }: Reference): Value {
   )
 }
 
-function withoutSigns(value: Value): Value {
+/** Signs within signs that are read. Each could hold nothing but the next, and texts come from anywhere. */
+const mostLevels = 500
+
+function withoutSigns(value: Value, level = 0): Value {
+  if (level > mostLevels) return value
   if (typeof value === 'string') {
     const stripped = stripSign(value)
-    return stripped === value ? value : withoutSigns(stripped)
+    return stripped === value ? value : withoutSigns(stripped, level + 1)
   }
-  if (Array.isArray(value)) return value.map((item: Value) => withoutSigns(item))
+  if (Array.isArray(value)) return value.map((item: Value) => withoutSigns(item, level + 1))
   if (value instanceof PyDict)
-    return PyDict.of([...value.entries()].map(([key, item]) => [key, withoutSigns(item)] as const))
+    return PyDict.of([...value.entries()].map(([key, item]) => [key, withoutSigns(item, level + 1)] as const))
   return value
 }
