@@ -68,6 +68,7 @@ class Writer {
     if (result.loop) this.#storeLoop(result.loop)
     this.#noteHollow(result)
     if (result.output) this.#write(item.concept, { reference: result.output, status: 'complete' })
+    else if (result.loop) this.#setStatus(item.concept, 'complete')
     if (result.truthMask) truthMasks.set(item.concept, result.truthMask)
     if (result.detail) details[item.slot] = result.detail
     else details[item.slot] ??= 'success'

@@ -120,3 +120,10 @@ function answer(effect: Effect): EffectOutcome {
   if (effect.type === 'file.read' && effect.path === 'memorized.json') return { ok: true, value: '{"k": 42}' }
   throw new Error(`unexpected effect ${effect.type}`)
 }
+
+test('[INPUT-3] a value that is no text keeps its type only where signs are read as literals', () => {
+  const perceived = (literalUntypedSigns: boolean) =>
+    processElement([5], { dialect: '2026-03', literalUntypedSigns }).next().value
+  expect(perceived(true)).toBe(5)
+  expect(perceived(false)).toBe('5')
+})

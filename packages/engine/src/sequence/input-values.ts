@@ -17,7 +17,7 @@ export function* processElement(element: Value, context: PerceptionContext): Per
   if (isPlainDict(element) || (isList(element) && element.every(isPlainDict))) return element
   const perceived: Value[] = []
   for (const item of itemsOf(element)) perceived.push(isPlainDict(item) ? item : yield* perceive(item, context))
-  return merge(perceived, behaviours[context.dialect].keepSingleValues)
+  return merge(perceived, context.literalUntypedSigns ?? behaviours[context.dialect].keepSingleValues)
 }
 
 /** Marks a value that stays one input of the step, even if it is a list. */

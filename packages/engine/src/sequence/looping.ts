@@ -139,7 +139,7 @@ function elementsOf(context: StepContext, settings: LoopSettings, given: readonl
   const elements: Element[] = []
   for (let place = 0; place < longest; place++) {
     const element = elementAction(cell => (isList(cell) ? (cell[place] ?? null) : null), [grouped])
-    if (isBlank(element)) break
+    if (leaves(element).every(cell => cell === null || cell === SKIP)) break
     elements.push({ element, identity: identityOf(element.data) })
   }
   return elements
@@ -230,7 +230,7 @@ function emptyLike(base: Reference): Reference {
   return { axes: [base.axes[0] ?? NONE_AXIS], shape: [0], data: [] }
 }
 
-/** Whether nothing is in it: no axes, or only nulls and skips. */
+/** Whether nothing is in it: no axes, or only nulls. Skips are what became of a body that threw, so they count. */
 function isBlank(reference: Reference): boolean {
-  return reference.axes.length === 0 || leaves(reference).every(cell => cell === null || cell === SKIP)
+  return reference.axes.length === 0 || leaves(reference).every(cell => cell === null)
 }
