@@ -127,3 +127,11 @@ test('[INPUT-3] a value that is no text keeps its type only where signs are read
   expect(perceived(true)).toBe(5)
   expect(perceived(false)).toBe('5')
 })
+
+test('[INPUT-5] what is both unpacked and packed is one list', () => {
+  const inputs = formatInputs([pack(new UnpackedList([1, 2])), 'x'], '2026-01')
+  expect([...inputs.entries()]).toEqual([
+    ['input_1', [1, 2]],
+    ['input_2', 'x'],
+  ])
+})

@@ -22,7 +22,7 @@ export function* processElement(element: Value, context: PerceptionContext): Per
 
 /** Marks a value that stays one input of the step, even if it is a list. */
 export function pack(value: Value): PackedValue {
-  return new PackedValue([value])
+  return new PackedValue([value instanceof UnpackedList ? value.items : value])
 }
 
 const INPUT_KEYS = new Set(['prompt_template', 'prompt_location', 'script_location', 'save_path', 'save_dir'])
