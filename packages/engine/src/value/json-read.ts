@@ -1,3 +1,4 @@
+import { parseJson } from '@slipway/kit/json'
 import { MAX_DEPTH, PyDict, PyFloat, toInt, type Value } from './value.ts'
 
 /** JSON that could not be read. The message is the reference engine's; `position` counts code points from 0. */
@@ -25,6 +26,8 @@ export function readJson(text: string, options: { readonly maxDepth?: number | u
 }
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/y
+// Where none of these is, a text stands as it is.
+const SPECIAL = /[\\\u0000-\u001f]/
 const HEX4 = /^[0-9a-fA-F]{4}$/
 const WORDS: readonly (readonly [string, Value])[] = [
   ['true', true],
@@ -178,6 +181,28 @@ class JsonReader {
   }
 
   #readString(): string {
+    const end = this.#closingQuote()
+    if (end === -1) return this.#readStringSlowly()
+    const inside = this.#text.slice(this.#at + 1, end)
+    const plain = SPECIAL.test(inside) ? unescaped(inside) : inside
+    if (plain === undefined) return this.#readStringSlowly()
+    this.#at = end + 1
+    return plain
+  }
+
+  #closingQuote(): number {
+    const text = this.#text
+    let end = text.indexOf('"', this.#at + 1)
+    for (; end !== -1; end = text.indexOf('"', end + 1)) {
+      let backslashes = 0
+      while (text.charCodeAt(end - 1 - backslashes) === 0x5c) backslashes++
+      if (backslashes % 2 === 0) return end
+    }
+    return end
+  }
+
+  /** Finds out what is wrong with a text, and where. */
+  #readStringSlowly(): string {
     const text = this.#text
     const opening = this.#at
     let chunk = opening + 1
@@ -210,6 +235,16 @@ class JsonReader {
     if (!HEX4.test(digits) || backslash + 6 >= this.#text.length)
       throw this.#error('Invalid \\uXXXX escape', backslash + 1)
     return String.fromCharCode(Number.parseInt(digits, 16))
+  }
+}
+
+/** A text with its escapes read, which both kinds of JSON read alike; undefined when it is not valid. */
+function unescaped(inside: string): string | undefined {
+  try {
+    const text = parseJson(`"${inside}"`)
+    return typeof text === 'string' ? text : undefined
+  } catch {
+    return undefined
   }
 }
 
