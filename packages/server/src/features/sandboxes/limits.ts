@@ -8,6 +8,8 @@ export const defaultLimits: SandboxLimits = {
   processes: 32,
   fileBytes: 64 * MiB,
   outputBytes: 8 * MiB,
+  folderBytes: 1024 * MiB,
+  folderFiles: 50_000,
 }
 
 /** The first that names a limit wins. */

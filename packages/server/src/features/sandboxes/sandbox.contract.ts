@@ -392,6 +392,21 @@ while True:
     expect(await run.execute('result = 1')).toBe(1)
   })
 
+  test('[SANDBOX-33] a folder that gets too full ends the script, and further ones until it is emptied', async () => {
+    await using run = await bed({ limits: { folderBytes: 3 * MiB, folderFiles: 200 } })
+    const write = 'open("f" + str(i), "wb").write(b"x" * size)'
+    const fill = `import time, os\nfor i in range(count): ${write}\ntime.sleep(60)`
+    for (const sizes of ['size, count = 1_000_000, 10', 'size, count = 1, 300']) {
+      await expect(run.execute(`${sizes}\n${fill}`)).rejects.toMatchObject({
+        code: 'sandbox.crashed',
+        message: expect.stringContaining('folder holds more than') as string,
+      })
+      await expect(run.execute('result = 1')).rejects.toMatchObject({ code: 'sandbox.crashed' })
+      for (const name of await readdir(run.folder)) await rm(join(run.folder, name))
+      expect(await run.execute('result = 1')).toBe(1)
+    }
+  })
+
   test('[SANDBOX-18] deep recursion and broken interpreters end the step alone', async () => {
     await using run = await bed({ limits: { callTimeoutMs: 4_000 } })
     for (const code of [

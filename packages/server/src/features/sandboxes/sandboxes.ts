@@ -40,6 +40,10 @@ export interface SandboxLimits {
   readonly fileBytes: number
   /** Size of one result as text, and of what one call prints. */
   readonly outputBytes: number
+  /** Size of all files in the run's folder together, looked at from time to time. */
+  readonly folderBytes: number
+  /** Files and folders in the run's folder. */
+  readonly folderFiles: number
 }
 
 /**

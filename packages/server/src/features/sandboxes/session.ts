@@ -1,10 +1,12 @@
 import type { Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 
+import { overQuota, watchQuota } from './folder-quota.ts'
 import { type Interpreter } from './interpreter.ts'
 import type { FunctionCall, OpenSandbox, PythonSession, SandboxLimits, ScriptCall } from './sandboxes.ts'
 import { callLine, executeLine, readReply } from './wire.ts'
 
+const quotaCheckMs = 1000
 const START_TIMEOUT_MS = 30_000
 
 /** Starts an interpreter for the folder of a session. Its first line says that it is ready. */
@@ -27,6 +29,8 @@ export class InterpreterSession implements PythonSession {
   #interpreter: Interpreter | undefined
   #last: Promise<unknown> = Promise.resolve()
   #lastId = 0
+  /** When the folder was last found to have room. */
+  #measuredAt = -Infinity
   #closing: Promise<void> | undefined
 
   constructor(launch: Launch, options: OpenSandbox, { limits, onClose }: SessionOptions) {
@@ -77,7 +81,12 @@ export class InterpreterSession implements PythonSession {
     const id = ++this.#lastId
     const longest = Math.min(timeoutMs, this.#limits.callTimeoutMs)
     try {
+      await this.#checkQuota()
       const interpreter = await this.#ready(signal)
+      using _quota = watchQuota(this.#options.folder, this.#limits, reason => {
+        this.#measuredAt = -Infinity
+        void interpreter.end(reason)
+      })
       const reply = await interpreter.ask(request(id), {
         timeoutMs: longest,
         onTimeout: new AppError('sandbox.timeout', `The script did not finish within ${longest} ms and was ended.`),
@@ -92,6 +101,14 @@ export class InterpreterSession implements PythonSession {
       await this.#discard()
       throw error
     }
+  }
+
+  // Many short calls can fill a folder just as one long call can.
+  async #checkQuota(): Promise<void> {
+    if (performance.now() - this.#measuredAt < quotaCheckMs) return
+    const reason = await overQuota(this.#options.folder, this.#limits)
+    if (reason) throw reason
+    this.#measuredAt = performance.now()
   }
 
   async #ready(signal: AbortSignal | undefined): Promise<Interpreter> {
