@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { constants, existsSync } from 'node:fs'
+import { access, mkdir, readFile } from 'node:fs/promises'
+import { AppError } from '@slipway/protocol/errors'
 import type { RunId } from '@slipway/protocol/runs'
 import type { Settings } from '@slipway/protocol/settings'
 import { openDatabase, type Database } from '#db/database'
@@ -45,7 +46,7 @@ export interface ContextOptions {
 /** Puts the server together: the one place that knows every implementation. Nothing works or listens yet. */
 export async function createContext({ settings, env, replace, open }: ContextOptions): Promise<Context> {
   const paths = pathsOf(settings)
-  await mkdir(paths.dataDir, { recursive: true, mode: 0o700 })
+  await makeDataFolder(paths.dataDir)
   open.use(lockFolder(paths.lock))
   const log = replace.log ?? createLogger(settings)
   const db = replace.db ?? open.use(await openDatabase(paths.database))
@@ -85,6 +86,20 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
     })
   open.use(runs)
   return { log, db, events, models, sandboxes, plans, runs }
+}
+
+async function makeDataFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new AppError(
+      'config.invalid',
+      `The data folder cannot be used (${why}). Set SLIPWAY_DATA_DIR to a folder that this user may write in.`,
+      { cause },
+    )
+  }
 }
 
 // Runs are made of plans, and plans must not go while runs need them: the one loop, closed here.

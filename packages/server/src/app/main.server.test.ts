@@ -50,6 +50,17 @@ function run(env: Record<string, string>): Program {
 }
 
 describe('the program', () => {
+  test('[APP-12] a data folder that cannot be one ends it with what to do', async () => {
+    await using folder = await temporaryFolder()
+    const file = join(folder.path, 'file')
+    await writeFile(file, '')
+    await using server = run({ SLIPWAY_DATA_DIR: file })
+    const { code, errors } = await server.ended()
+    expect(code).toBe(2)
+    expect(errors).toContain('Set SLIPWAY_DATA_DIR')
+    expect(errors).not.toContain('    at ')
+  })
+
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '[APP-1] [APP-2] [APP-9] it says where it is and ends in order on %s',
     async signal => {

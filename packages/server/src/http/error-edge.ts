@@ -10,7 +10,8 @@ export interface ErrorAnswer {
 
 /** The one place where an error becomes a reply. What is no `AppError` says nothing of itself to the outside. */
 export function errorAnswer(error: unknown, correlationId: string): ErrorAnswer {
-  const known = error instanceof AppError ? error : fromFramework(error)
+  const isFull = isDiskFull(error)
+  const known = error instanceof AppError ? error : isFull ? diskFull(error) : fromFramework(error)
   const code = known?.code ?? 'internal'
   const body: ErrorReply = {
     error: {
@@ -25,7 +26,8 @@ export function errorAnswer(error: unknown, correlationId: string): ErrorAnswer 
     status: errorCodes[code].status,
     body,
     headers: headersOf(code, known),
-    isBug: !known || code === 'internal',
+    // A full disk is for whoever runs the server to hear of, too.
+    isBug: !known || code === 'internal' || isFull,
   }
 }
 
@@ -47,6 +49,19 @@ function retryAfterOf(details: unknown): number | null {
 
 function fieldOf(value: unknown, key: string): unknown {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined
+}
+
+const sqliteFull = 13
+
+function isDiskFull(error: unknown): boolean {
+  const code = fieldOf(error, 'code')
+  return code === 'ENOSPC' || code === 'EDQUOT' || fieldOf(error, 'errcode') === sqliteFull
+}
+
+function diskFull(cause: unknown): AppError {
+  return new AppError('server.busy', "The server's disk is full. Nothing was kept; try again when there is room.", {
+    cause,
+  })
 }
 
 /** What the HTTP layer itself refuses before a handler sees the request. */
