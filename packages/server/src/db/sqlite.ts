@@ -18,9 +18,22 @@ function openSqlite(path: string): SqliteDatabase {
     prepare: sql => {
       const known = statements.get(sql)
       if (known) return known
-      const statement = wrap(database.prepare(sql))
+      const statement = sql === 'rollback' ? rollbackOf(database) : wrap(database.prepare(sql))
       if (statements.size < keptStatements) statements.set(sql, statement)
       return statement
+    },
+  }
+}
+
+// After a full disk and the like SQLite has rolled back by itself, and a second time is an error that hides the first.
+function rollbackOf(database: DatabaseSync): SqliteStatement {
+  return {
+    reader: false,
+    all: () => [],
+    iterate: () => [].values(),
+    run: () => {
+      if (database.isTransaction) database.exec('rollback')
+      return { changes: 0, lastInsertRowid: 0 }
     },
   }
 }

@@ -42,9 +42,8 @@ export function runRoutes(runs: Runs): Handler[] {
     handle(resumeRun, ({ params }) => runs.resume(params.id)),
     handle(getRunTrace, async ({ params, query, url }) => {
       const { after, limit, type, flow_index: flowIndex } = query
-      const calls = await runs.trace(params.id, { after, limit: limit + 1, type, flowIndex })
-      const items = calls.slice(0, limit)
-      return page(items, { url, next: calls.length > limit ? (items.at(-1)?.n ?? null) : null })
+      const { calls, next } = await runs.trace(params.id, { after, limit, type, flowIndex })
+      return page(calls, { url, next })
     }),
     handle(getRunFile, async ({ params }) => {
       return fileReply(await runs.file(params.id, params['*']))

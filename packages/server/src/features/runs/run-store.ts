@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { sql, type Selectable } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import type { InputTable, RunCallTable, RunStepTable, RunTable } from '#db/tables/runs'
 
@@ -184,6 +184,24 @@ export interface CallFilter {
   readonly limit: number
   readonly type?: string | undefined
   readonly flowIndex?: string | undefined
+}
+
+/** Numbers of the calls that fit the filter, with how many characters each has; not the calls themselves. */
+export function selectCallSizes(
+  reader: Reader,
+  runId: string,
+  filter: CallFilter,
+): Promise<{ n: number; size: number }[]> {
+  return reader
+    .selectFrom('run_call')
+    .select(['n', sql<number>`length(inputs) + length(outcome)`.as('size')])
+    .where('run_id', '=', runId)
+    .where('n', '>', filter.after)
+    .$if(filter.type !== undefined, query => query.where('type', '=', filter.type ?? ''))
+    .$if(filter.flowIndex !== undefined, query => query.where('flow_index', '=', filter.flowIndex ?? ''))
+    .orderBy('n')
+    .limit(filter.limit)
+    .execute()
 }
 
 export function selectCalls(reader: Reader, runId: string, filter: CallFilter): Promise<CallRow[]> {

@@ -4,9 +4,11 @@ import type { PyDict } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 import type { PlanId } from '@slipway/protocol/plans'
 import type { Run, RunDetails, RunId, RunResult, RunState, StartRun, TraceCall } from '@slipway/protocol/runs'
+import { sleep } from '@slipway/kit/abort'
 import { parseJson } from '@slipway/kit/json'
 import type { Logger } from 'pino'
 import type { Database } from '#db/database'
+import { isStorageFault } from '#db/faults'
 import type { EventLog } from '#features/events/events'
 import type { Models } from '#features/models/models'
 import type { DeployedPlan, Plans } from '#features/plans/plans'
@@ -25,6 +27,7 @@ import {
   isDigestInUse,
   selectActiveOfPlan,
   selectCalls,
+  selectCallSizes,
   selectRuns,
   selectUnfinished,
   updateRunIf,
@@ -65,6 +68,9 @@ interface Active {
   readonly opened: { readonly driver: RunDriver; readonly board: StepBoard } | null
   readonly done: Promise<void>
 }
+
+// Long enough for a disk to be cleared or a backup to end, short enough that nobody looks for what hangs.
+const storageRetryMs = 2_000
 
 const noProgress = {
   completed_count: 0,
@@ -157,7 +163,7 @@ export class Runs implements AsyncDisposable {
       stored = await this.#insert(row, { body, requestHash, plan })
     } finally {
       // Refused, or the repetition of a run that is there: nothing of this request stays.
-      if (stored !== null && uploads.length > 0) await folder.remove()
+      if (stored !== null && uploads.length > 0 && !(await findRun(this.#deps.db.read, row.id))) await folder.remove()
     }
     if (stored) return stored
     this.#queue.add(row.id)
@@ -222,9 +228,19 @@ export class Runs implements AsyncDisposable {
     } as RunResult
   }
 
-  async trace(runId: RunId, filter: CallFilter): Promise<TraceCall[]> {
+  /** A page of a run's calls; fewer than asked for where they are large, and then the number to go on after. */
+  async trace(
+    runId: RunId,
+    filter: CallFilter,
+  ): Promise<{ readonly calls: TraceCall[]; readonly next: number | null }> {
     await this.#row(runId)
-    return (await selectCalls(this.#deps.db.read, runId, filter)).map(toTraceCall)
+    const { read } = this.#deps.db
+    const sizes = await selectCallSizes(read, runId, { ...filter, limit: filter.limit + 1 })
+    let characters = 0
+    const tooMuch = sizes.findIndex(({ size }, at) => (characters += size) > mostTraced && at > 0)
+    const limit = Math.min(filter.limit, tooMuch === -1 ? sizes.length : tooMuch)
+    const calls = limit === 0 ? [] : (await selectCalls(read, runId, { ...filter, limit })).map(toTraceCall)
+    return { calls, next: sizes.length > limit ? (calls.at(-1)?.n ?? null) : null }
   }
 
   /** A file of the run, for download. Throws `plan.file_unknown` and `file.forbidden`. */
@@ -315,7 +331,7 @@ export class Runs implements AsyncDisposable {
     const opening = openRun(runId, { ...this.#deps, journal: this.#journal, people: this.people })
     const done = this.#drive(runId, opening)
       .catch((cause: unknown) => this.#lost(runId, cause))
-      .catch((cause: unknown) => this.#deps.log.error({ runId, err: cause }, 'end of a run not written'))
+      .catch((cause: unknown) => this.#later(runId, cause))
       .finally(() => {
         this.#active.delete(runId)
         this.#queue.finished(runId)
@@ -336,6 +352,7 @@ export class Runs implements AsyncDisposable {
 
   async #lost(runId: string, cause: unknown): Promise<void> {
     if (this.#stop.signal.aborted) return
+    if (isStorageFault(cause)) throw cause
     this.#deps.log.error({ runId, err: cause }, 'run ended by a fault of the server')
     const { change, event } = faulted(cause, {
       board: this.#active.get(runId)?.opened?.board ?? new StepBoard([]),
@@ -343,6 +360,16 @@ export class Runs implements AsyncDisposable {
     })
     const seq = (await this.#deps.events.lastSeqOfRun(runId)) + 1
     await this.#journal.append({ runId, events: [{ runId, seq, ts: this.#deps.now(), ...event }], change })
+  }
+
+  // A full disk or a locked database is no fault of the run: it goes on from its journal when that is over.
+  #later(runId: string, cause: unknown): void {
+    this.#deps.log.error({ runId, err: cause }, 'run not written')
+    if (!isStorageFault(cause)) return
+    sleep(storageRetryMs, this.#stop.signal).then(
+      () => this.#queue.add(runId),
+      () => undefined,
+    )
   }
 
   #chosen(
@@ -437,6 +464,9 @@ export class Runs implements AsyncDisposable {
     return plan === null ? [] : new RunFolder(this.#deps.runsDir, row.id).writtenFiles(plan.folder)
   }
 }
+
+/** Characters of one page of a trace, which is put together in memory; a single call may have more. */
+const mostTraced = 16 * 1024 * 1024
 
 // Sorts by time, so that ids of one day stand together in logs and folders.
 function newRunId(): string {
