@@ -4,7 +4,7 @@ import { packPlan } from '@slipway/engine/plan/pack'
 import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
-import { echoPlan } from '../testbed/small-plans.ts'
+import { echoPlan, smallPlan } from '../testbed/small-plans.ts'
 
 /** Steps that hand a value on, one after the other, without a call to the outside. */
 function chainPlan(name: string, length: number): Uint8Array {
@@ -156,5 +156,33 @@ describe('files', () => {
     for (const path of ['..%2F..%2F..%2Fslipway.db', '%2Fetc%2Fpasswd', 'inputs%2Fc0.txt%00.png']) {
       expect(await ask(path)).toMatch(/^4.*file.forbidden/)
     }
+  })
+})
+
+describe('traces', () => {
+  test('[RUN-11] a page of large calls is cut where it would get too large, and goes on after that', async () => {
+    await using bed = await openBed()
+    const paradigm = 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal'
+    const file = 'provisions/prompts/ask.md'
+    const steps = ['1', '2', '3'].map(flowIndex => ({
+      flowIndex,
+      gives: `{answer ${flowIndex}}`,
+      takes: ['{question}'],
+      paradigm,
+      file,
+    }))
+    const files = { [file]: 'Answer this: $input_1' }
+    await bed.client.deploy(smallPlan({ name: 'ask', inputs: ['{question}'], finals: ['{answer 1}'], steps, files }))
+    const { run_id: id } = await bed.client.startRun('ask', { inputs: { question: 'x'.repeat(9_000_000) } })
+    await bed.finished(id)
+    const sizes: number[] = []
+    for (let after: number | undefined = 0; after !== undefined;) {
+      const { items }: { items: readonly { n: number; type: string }[] } = await bed.client.trace(id, { after })
+      const asked = items.filter(call => call.type === 'model.generate').length
+      if (items.length > 0) sizes.push(asked)
+      after = items.at(-1)?.n
+    }
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(3)
+    expect(Math.max(...sizes)).toBe(1)
   })
 })

@@ -44,7 +44,7 @@ export interface StepContext {
 
 /** Errors of cells that one step keeps, and characters of a message; more of either tells nobody more. */
 const MOST_ERRORS = 1000
-const LONGEST_MESSAGE = 20_000
+const LONGEST_MESSAGE = 4_000
 
 /** Keeps an error that the step goes on with; a failure of the host is none of these and is thrown on. */
 export function report(context: StepContext, path: string, cause: unknown): void {

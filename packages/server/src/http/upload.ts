@@ -11,7 +11,11 @@ export interface UploadOptions {
   /** Where the file is put; it must not exist. */
   readonly target: string
   readonly signal: AbortSignal
+  /** An upload of which nothing arrives for this long is given up; it would keep the place of others. */
+  readonly stallMs?: number | undefined
 }
+
+const usualStallMs = 20_000
 
 const zipTypes = ['application/zip', 'application/x-zip-compressed', 'application/octet-stream']
 
@@ -73,8 +77,10 @@ function formProblem(error: unknown, { signal }: UploadOptions): never {
 
 async function save(content: Readable, options: UploadOptions): Promise<void> {
   let bytes = 0
+  const stalled = setTimeout(() => counted.destroy(tooSlow()), options.stallMs ?? usualStallMs)
   const counted = new Transform({
     transform(chunk: Buffer, _encoding, done) {
+      stalled.refresh()
       bytes += chunk.length
       done(bytes > options.maxBytes ? tooLarge(options) : null, chunk)
     },
@@ -86,7 +92,13 @@ async function save(content: Readable, options: UploadOptions): Promise<void> {
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
     throw error
+  } finally {
+    clearTimeout(stalled)
   }
+}
+
+function tooSlow(): AppError {
+  return new AppError('input.invalid', 'The upload stopped arriving and was given up. Send it again.')
 }
 
 function tooLarge({ maxBytes }: UploadOptions): AppError {
