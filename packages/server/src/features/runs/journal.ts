@@ -1,12 +1,22 @@
 import type { Database } from '#db/database'
 import type { EventDraft, EventLog } from '#features/events/events'
-import { insertCalls, insertSteps, updateRun, type CallRow, type RunChange, type StepRow } from './run-store.ts'
+import {
+  insertCalls,
+  insertInput,
+  insertSteps,
+  updateRun,
+  type CallRow,
+  type InputRow,
+  type RunChange,
+  type StepRow,
+} from './run-store.ts'
 
 /** What one decision of a run puts on disk, all of it or nothing. */
 export interface JournalEntry {
   readonly runId: string
   readonly calls?: readonly CallRow[]
   readonly steps?: readonly StepRow[]
+  readonly inputs?: readonly InputRow[]
   readonly events?: readonly EventDraft[]
   readonly change?: RunChange
 }
@@ -78,6 +88,7 @@ export class Journal {
         tx,
         entries.flatMap(entry => entry.steps ?? []),
       )
+      for (const input of entries.flatMap(entry => entry.inputs ?? [])) await insertInput(tx, input)
       for (const { runId, change = {} } of entries) {
         if (Object.keys(change).length > 0) await updateRun(tx, runId, change)
       }

@@ -69,6 +69,7 @@ export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedR
       files: () => workshop.files(),
       python: () => workshop.python(),
       tell: event => driver.tell(event),
+      ask: (input, event) => driver.ask(input, event),
       now: deps.now,
     }),
     closing: end => closing(end, { engine, board, conceptOf, now: deps.now }),
@@ -103,6 +104,8 @@ class Workshop {
   }
 
   async close(): Promise<void> {
+    // A copy under way is waited for: nothing of this run works on once it is closed.
+    await this.#files?.catch(() => null)
     const session = await this.#session?.catch(() => null)
     await session?.[Symbol.asyncDispose]()
   }

@@ -4,7 +4,7 @@ import { parseJson } from '@slipway/kit/json'
 import { AppError } from '@slipway/protocol/errors'
 import type { PendingInput } from '@slipway/protocol/runs'
 import type { Database } from '#db/database'
-import { answerInput, findInput, findInputByKey, insertInput, selectOpenInputs, type InputRow } from './run-store.ts'
+import { answerInput, findInput, findInputByKey, selectOpenInputs, type InputRow } from './run-store.ts'
 
 /** What a person may answer: text, a yes or no, or paths of files. */
 export type Answer = string | boolean | readonly string[]
@@ -30,10 +30,10 @@ export class People {
     this.#now = now
   }
 
-  /** Waits for the answer, however long; `onAsked` runs when the question is new. */
+  /** Waits for the answer, however long; a new question is put on disk by `write`, with whatever tells of it. */
   async ask(
     question: Question,
-    options: { readonly signal: AbortSignal; readonly onAsked: (id: string) => void },
+    options: { readonly signal: AbortSignal; readonly write: (input: InputRow) => Promise<void> },
   ): Promise<{ readonly inputId: string; readonly answer: Answer }> {
     const id = inputId(question)
     // Listen first and look second, so that an answer that comes in between is not missed.
@@ -41,10 +41,7 @@ export class People {
     answered.catch(() => undefined)
     const known = await findInputByKey(this.#db.read, question.runId, question.key)
     if (known?.answer != null) this.#waiting.get(id)?.(readAnswer(known.answer))
-    if (!known) {
-      await this.#db.transaction(tx => insertInput(tx, this.#newRow(id, question)))
-      options.onAsked(id)
-    }
+    if (!known) await options.write(this.#newRow(id, question))
     return { inputId: id, answer: await answered }
   }
 

@@ -7,7 +7,7 @@ import { decodeOutcome, describeInputs, encodeOutcome } from './call-record.ts'
 import type { Journal, JournalEntry } from './journal.ts'
 import type { PerformedCall, RunEffects } from './run-effects.ts'
 import { toRunEvent, type RunEventDraft } from './run-events.ts'
-import type { CallRow, RunChange, StepRow } from './run-store.ts'
+import type { CallRow, InputRow, RunChange, StepRow } from './run-store.ts'
 import type { StepBoard } from './step-board.ts'
 import { encodeRecord } from './step-record.ts'
 
@@ -106,6 +106,12 @@ export class RunDriver {
     // Behind what was numbered before it and is about to be written.
     if (this.#unwritten.length > 0) this.#unwritten.push(entry)
     else this.#write(entry)
+  }
+
+  /** Puts a question to a person on disk together with the event that tells of it. */
+  ask(input: InputRow, event: RunEventDraft): Promise<void> {
+    this.#stop.signal.throwIfAborted()
+    return this.#options.journal.append({ runId: this.#options.runId, inputs: [input], events: [this.#number(event)] })
   }
 
   /**

@@ -8,6 +8,7 @@ import type { PythonSession } from '#features/sandboxes/sandboxes'
 import type { Answer, People, Question } from './people.ts'
 import type { PlanTools } from './plan-tools.ts'
 import type { RunEventDraft } from './run-events.ts'
+import type { InputRow } from './run-store.ts'
 import { FileError, type RunFiles } from './run-files.ts'
 
 /** Who answered a model call, and what it cost. */
@@ -41,6 +42,8 @@ export interface RunEffectsDeps {
   /** The run's one interpreter, started when it is first needed. */
   readonly python: () => Promise<PythonSession>
   readonly tell: (event: RunEventDraft) => void
+  /** Puts a new question on disk together with its event. */
+  readonly ask: (input: InputRow, event: RunEventDraft) => Promise<void>
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
@@ -159,25 +162,27 @@ export class RunEffects {
     interaction: Extract<Effect, { type: 'input.ask' }>['interaction'],
     signal: AbortSignal,
   ): Promise<Answered> {
-    const answer = await this.#question(
+    const { answer, answered } = await this.#question(
       request,
       { type: interaction.type, prompt: interaction.prompt, initialText: interaction.initialText ?? null },
       signal,
     )
-    return { value: answer }
+    return { value: answer, events: [answered] }
   }
 
   async #readChat(request: EffectRequest, signal: AbortSignal): Promise<Answered> {
-    const content = await this.#question(request, { type: 'chat', prompt: '', initialText: null }, signal)
-    return { value: PyDict.from({ role: 'user', content }), events: [this.#chatMessage('user', content)] }
+    const asked = { type: 'chat', prompt: '', initialText: null } as const
+    const { answer, answered } = await this.#question(request, asked, signal)
+    const value = PyDict.from({ role: 'user', content: answer })
+    return { value, events: [answered, this.#chatMessage('user', answer)] }
   }
 
   async #question(
     request: EffectRequest,
     asked: Pick<Question, 'type' | 'prompt' | 'initialText'>,
     signal: AbortSignal,
-  ): Promise<Answer> {
-    const { runId, planId, people, tell } = this.#deps
+  ): Promise<{ readonly answer: Answer; readonly answered: RunEventDraft }> {
+    const { runId, planId, people, ask } = this.#deps
     const question = { ...asked, runId, planId, key: request.key, flowIndex: request.flowIndex }
     const data = {
       flow_index: request.flowIndex,
@@ -187,10 +192,14 @@ export class RunEffects {
     }
     const { inputId, answer } = await people.ask(question, {
       signal,
-      onAsked: id => tell({ event: 'user_input:request', data: { ...data, input_id: id } }),
+      write: input => ask(input, { event: 'user_input:request', data: { ...data, input_id: input.id } }),
     })
-    tell({ event: 'user_input:completed', data: { flow_index: request.flowIndex, input_id: inputId } })
-    return answer
+    // With the outcome itself, so that it is told once, whatever happens in between.
+    const answered = {
+      event: 'user_input:completed',
+      data: { flow_index: request.flowIndex, input_id: inputId },
+    } as const
+    return { answer, answered }
   }
 
   #sent(): Value {

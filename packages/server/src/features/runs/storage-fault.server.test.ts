@@ -81,7 +81,7 @@ test('[RUN-20] a run goes on by itself once the database can be written again', 
   expect((await runs.get(id)).status).toBe('running')
   await pragma(db, `max_page_count = ${most}`)
   await expect.poll(async () => (await runs.get(id)).status, { timeout: 20_000 }).toBe('completed')
-  const trace = await runs.trace(id, { after: 0, limit: 1000 })
+  const { calls: trace } = await runs.trace(id, { after: 0, limit: 1000 })
   expect(trace.map(call => call.n)).toEqual(trace.map((_, index) => index + 1))
   expect(new Set(trace.map(call => call.key)).size).toBe(trace.length)
   const events = await server.context.events.read(id, 0, 1000)
