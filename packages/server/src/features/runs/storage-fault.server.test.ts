@@ -54,7 +54,7 @@ function chain(length: number): Uint8Array {
   )
 }
 
-test('[RUN-20] a run goes on by itself once the database can be written again', async () => {
+test('[RUN-25] a run goes on by itself once the database can be written again', async () => {
   let calls = 0
   const generate = () => {
     calls++
