@@ -102,7 +102,7 @@ export async function serveSocket(
 
 async function sendFrame(client: WebSocket, frame: object, stallMs: number): Promise<void> {
   if (client.readyState !== client.OPEN) throw new Error('The client has left.')
-  client.send(jsonText(frame))
+  client.send(textOf(frame))
   let waiting = client.bufferedAmount
   while (waiting > mostBuffered) {
     await moved(client, stallMs)
@@ -110,6 +110,17 @@ async function sendFrame(client: WebSocket, frame: object, stallMs: number): Pro
     if (client.bufferedAmount >= waiting) throw new Stalled('The client takes nothing of what is sent to it.')
     waiting = client.bufferedAmount
   }
+}
+
+const texts = new WeakMap<object, string>()
+
+/** An event goes to all who follow it, and is written once for all of them. */
+function textOf(frame: object): string {
+  const known = texts.get(frame)
+  if (known !== undefined) return known
+  const text = jsonText(frame)
+  texts.set(frame, text)
+  return text
 }
 
 /** Resolves when an empty frame has got through behind all others, the client has left, or the time is over. */
