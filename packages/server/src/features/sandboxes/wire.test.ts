@@ -15,9 +15,16 @@ describe('the conversation with an interpreter', () => {
     expect(executeLine(8, { path: 'p.py', code: '', globals: PyDict.of([]) })).toBe(
       '{"id":8,"type":"execute","path":"p.py","code":"","globals":{}}',
     )
-    expect(readReply('{"id":7,"type":"value","value":{"$tuple":[1.0]},"output":"o"}', 7, defaultLimits)).toEqual({
+    const reply = '{"id":7,"type":"value","value":{"$tuple":[1.0]},"output":"o","files":["a.txt",7]}'
+    expect(readReply(reply, 7, defaultLimits)).toEqual({
       value: new PyTuple([new PyFloat(1)]),
       output: 'o',
+      files: ['a.txt'],
+    })
+    expect(readReply('{"id":7,"type":"value","value":1}', 7, defaultLimits)).toEqual({
+      value: 1,
+      output: '',
+      files: [],
     })
   })
 
