@@ -27,9 +27,8 @@ export const serverFolders = {
 export const features = {
   events: [],
   models: [],
-  plans: ['events', 'sandboxes', 'files'],
-  files: [],
-  runs: ['events', 'models', 'plans', 'sandboxes', 'files'],
+  plans: ['events', 'sandboxes'],
+  runs: ['events', 'models', 'plans', 'sandboxes'],
   sandboxes: [],
 }
 
