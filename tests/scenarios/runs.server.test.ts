@@ -2,7 +2,7 @@ import { AppError } from '@slipway/protocol/errors'
 import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
-import { countingPlan, echoPlan, personPlan, promptPlan, scriptPlan } from '../testbed/small-plans.ts'
+import { countingPlan, echoPlan, personPlan, promptPlan, scriptPlan, smallPlan } from '../testbed/small-plans.ts'
 
 async function onlyValue(bed: Bed, runId: string): Promise<unknown> {
   return (await bed.client.result(runId)).final_concepts[0]?.value
@@ -238,6 +238,35 @@ describe('watching', () => {
 })
 
 describe('people', () => {
+  test('[RUN-7] [EVENT-3] questions and answers of steps side by side are told live in the order of their numbers', async () => {
+    await using bed = await openBed()
+    const file = 'provisions/prompts/ask.md'
+    const places = Array.from({ length: 24 }, (_, place) => place)
+    const plan = smallPlan({
+      name: 'many',
+      given: { '{question}': ['q'] },
+      finals: ['{a1}'],
+      files: { [file]: 'Answer $input_1 with JSON: {"result": "..."}' },
+      steps: places.map(place => ({
+        flowIndex: `1.${place + 1}`,
+        gives: `{a${place}}`,
+        takes: place < 8 || place % 2 === 0 ? ['{question}'] : [`{a${place - 1}}`],
+        ...(place % 3 === 0
+          ? { paradigm: 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal', file }
+          : { paradigm: 'h_UserPrompt-c_Ask-o_Normal' }),
+      })),
+    })
+    await bed.client.deploy(plan)
+    const { run_id: id } = await bed.client.startRun('many')
+    const reading = bed.events(id)
+    while (['pending', 'running'].includes((await bed.client.run(id)).status)) {
+      for (const input of await bed.client.inputs({ runId: id })) await bed.client.answer(input.input_id, 'yes')
+    }
+    const live = await reading
+    expect(live.map(event => event.seq)).toEqual(live.map((_, index) => index + 1))
+    expect(await bed.client.run(id)).toMatchObject({ status: 'completed' })
+  })
+
   test('[RUN-12] a question is listed until it is answered, with the right kind, once', async () => {
     await using bed = await openBed()
     await bed.client.deploy(personPlan('ask'))

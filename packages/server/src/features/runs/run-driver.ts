@@ -109,14 +109,20 @@ export class RunDriver {
   }
 
   /** Puts a question to a person on disk together with the event that tells of it. */
-  ask(input: InputRow, event: RunEventDraft): Promise<void> {
+  async ask(input: InputRow, event: RunEventDraft): Promise<void> {
     this.#stop.signal.throwIfAborted()
-    return this.#options.journal.append({ runId: this.#options.runId, inputs: [input], events: [this.#number(event)] })
+    // What was numbered before it is written before it: a live reader drops what comes with a lower number.
+    while (this.#unwritten.length > 0) {
+      await nextTurn()
+      this.#stop.signal.throwIfAborted()
+    }
+    await this.#options.journal.append({ runId: this.#options.runId, inputs: [input], events: [this.#number(event)] })
   }
 
   /**
-   * Resolves when the run is over, or paused, and that is on disk. Rejects with the signal's reason when it is to continue another time, and
-   * with anything else when the server itself is at fault; nothing of the run is being written any more then.
+   * Resolves when the run is over, or paused, and that is on disk. Rejects with the signal's reason when it is to
+   * continue another time, and with anything else when the server itself is at fault; nothing of the run is being
+   * written any more then.
    */
   async drive(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
