@@ -36,8 +36,12 @@ test('[RUN-16] an entry that cannot be written does not take those of other runs
   await journal.append({ runId: 'a', events: [event('a', 1)] })
   const doubled = journal.append({ runId: 'a', events: [event('a', 1)] })
   const other = journal.append({ runId: 'b', events: [event('b', 1)] })
+  const behind = journal.append({ runId: 'a', events: [event('a', 2)] })
   await expect(doubled).rejects.toThrow()
+  await expect(behind).rejects.toThrow()
   await other
+  await expect(journal.append({ runId: 'a', events: [event('a', 3)] })).rejects.toThrow()
+  journal.restart('a')
   await journal.append({ runId: 'a', events: [event('a', 2)] })
   expect((await log.read('a', 0, 10)).map(({ seq }) => seq)).toEqual([1, 2])
 })

@@ -39,18 +39,28 @@ export class Journal {
   readonly #events: EventLog
   #waiting: Waiting[] = []
   #flushing: Promise<void> | null = null
+  /** Runs with an entry that could not be written, and why. */
+  readonly #broken = new Map<string, unknown>()
 
   constructor(db: Database, events: EventLog) {
     this.#db = db
     this.#events = events
   }
 
-  /** Resolves once the entry is on disk. Entries of one run keep their order. */
+  /**
+   * Resolves once the entry is on disk. Entries of one run keep their order: behind one that could not be written, no
+   * other of its run is, until `restart`.
+   */
   append(entry: JournalEntry): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entry, resolve, reject })
       this.#flushing ??= this.#flush()
     })
+  }
+
+  /** Takes entries of a run again, for whoever goes on from what is on disk. */
+  restart(runId: string): void {
+    this.#broken.delete(runId)
   }
 
   /** Resolves once everything appended so far is written or has failed. */
@@ -68,13 +78,26 @@ export class Journal {
   }
 
   async #writeAll(batch: readonly Waiting[]): Promise<void> {
+    const sound = batch.filter(({ entry, reject }) => {
+      if (!this.#broken.has(entry.runId)) return true
+      reject(this.#broken.get(entry.runId))
+      return false
+    })
+    if (sound.length === 0) return
     try {
-      await this.#write(batch.map(waiting => waiting.entry))
-      for (const waiting of batch) waiting.resolve()
+      await this.#write(sound.map(waiting => waiting.entry))
+      for (const waiting of sound) waiting.resolve()
     } catch (error) {
       // One entry that cannot be written must not take those of other runs with it.
-      if (batch.length > 1) for (const waiting of batch) await this.#writeAll([waiting])
-      else for (const waiting of batch) waiting.reject(error)
+      if (sound.length > 1) for (const waiting of sound) await this.#writeAll([waiting])
+      else this.#refuse(sound, error)
+    }
+  }
+
+  #refuse(waiting: readonly Waiting[], error: unknown): void {
+    for (const { entry, reject } of waiting) {
+      this.#broken.set(entry.runId, error)
+      reject(error)
     }
   }
 

@@ -38,6 +38,7 @@ const unitsPerTurn = 20_000
 
 /** Puts together what drives one run, from its row and its journal. */
 export async function openRun(runId: string, deps: OpenRunDeps): Promise<OpenedRun> {
+  deps.journal.restart(runId)
   const row = await findRun(deps.db.read, runId)
   if (!row) throw new AppError('run.unknown', `There is no run ${runId}.`)
   const plan = await deps.plans.loadDigest(row.plan_digest)

@@ -116,7 +116,10 @@ export class RunDriver {
       await nextTurn()
       this.#stop.signal.throwIfAborted()
     }
-    await this.#options.journal.append({ runId: this.#options.runId, inputs: [input], events: [this.#number(event)] })
+    const entry = { runId: this.#options.runId, inputs: [input], events: [this.#number(event)] }
+    const written = this.#options.journal.append(entry)
+    this.#lastWrite = written.catch(() => undefined)
+    await written
   }
 
   /**

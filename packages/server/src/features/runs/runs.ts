@@ -354,6 +354,7 @@ export class Runs implements AsyncDisposable {
     if (this.#stop.signal.aborted) return
     if (isStorageFault(cause)) throw cause
     this.#deps.log.error({ runId, err: cause }, 'run ended by a fault of the server')
+    this.#journal.restart(runId)
     const { change, event } = faulted(cause, {
       board: this.#active.get(runId)?.opened?.board ?? new StepBoard([]),
       now: this.#deps.now,
