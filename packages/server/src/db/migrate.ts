@@ -1,10 +1,12 @@
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
+import type { Backend } from './backend.ts'
+import { columnTypes } from './migrations/column-types.ts'
 import { migrations } from './migrations/all.ts'
-import type { Tables } from './tables.ts'
 
 /** Brings the schema to this release's, one transaction a step. A database of a newer release is refused. */
-export async function migrate(database: Kysely<Tables>): Promise<void> {
-  await sql`create table if not exists migration (name text primary key, applied_at integer not null default (unixepoch() * 1000))`.execute(
+export async function migrate({ kysely: database, dialect }: Backend): Promise<void> {
+  const types = columnTypes[dialect]
+  await sql`create table if not exists migration (name ${types.text} primary key, applied_at ${types.integer} not null)`.execute(
     database,
   )
   const applied = await database.selectFrom('migration').select('name').orderBy('name').execute()
@@ -18,8 +20,8 @@ export async function migrate(database: Kysely<Tables>): Promise<void> {
   const done = new Set(applied.map(row => row.name))
   for (const migration of migrations.filter(candidate => !done.has(candidate.name))) {
     await database.transaction().execute(async tx => {
-      await migration.up(tx)
-      await tx.insertInto('migration').values({ name: migration.name }).execute()
+      await migration.up(tx, types)
+      await tx.insertInto('migration').values({ name: migration.name, applied_at: Date.now() }).execute()
     })
   }
 }

@@ -1,17 +1,39 @@
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import { SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
+import type { Backend } from './backend.ts'
+import { columnsOf, valueOf, type BulkInsert } from './bulk.ts'
+import type { Tables } from './tables.ts'
 
 // Enough for every statement the stores write; the rest are lists of varying length, which are not worth keeping.
 const keptStatements = 500
 
-/** Kysely's dialect over Node's own SQLite: WAL, and every commit is on disk before it returns. */
-export function sqliteDialect(path: string): SqliteDialect {
-  return new SqliteDialect({ database: () => Promise.resolve(openSqlite(path)) })
-}
-
-function openSqlite(path: string): SqliteDatabase {
+/** Node's own SQLite: WAL, and every commit is on disk before it returns. `path` is a file, or `:memory:`. */
+export function openSqlite(path: string): Backend {
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 10_000 })
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma temp_store = memory')
+  const inserts = new Map<string, StatementSync>()
+  return {
+    dialect: 'sqlite',
+    kysely: new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) }),
+    insert: (_transaction, insert) => {
+      const sql = insertStatement(insert)
+      const statement = inserts.get(sql) ?? database.prepare(sql)
+      inserts.set(sql, statement)
+      const columns = columnsOf(insert.table)
+      for (const row of insert.rows) statement.run(...columns.map(column => valueOf(row, column) as SQLInputValue))
+      return Promise.resolve()
+    },
+  }
+}
+
+function insertStatement({ table, skipExisting }: BulkInsert): string {
+  const columns = columnsOf(table)
+  const places = columns.map(() => '?').join(', ')
+  const conflict = skipExisting ? ' on conflict do nothing' : ''
+  return `insert into ${table} (${columns.map(({ name }) => name).join(', ')}) values (${places})${conflict}`
+}
+
+function forKysely(database: DatabaseSync): SqliteDatabase {
   const statements = new Map<string, SqliteStatement>()
   return {
     close: () => database.close(),
@@ -38,13 +60,11 @@ function rollbackOf(database: DatabaseSync): SqliteStatement {
   }
 }
 
-type SqliteValue = null | number | bigint | string | Uint8Array
-
 function wrap(statement: StatementSync): SqliteStatement {
   return {
     reader: statement.columns().length > 0,
-    all: parameters => statement.all(...(parameters as SqliteValue[])),
-    run: parameters => statement.run(...(parameters as SqliteValue[])),
-    iterate: parameters => statement.iterate(...(parameters as SqliteValue[])),
+    all: parameters => statement.all(...(parameters as SQLInputValue[])),
+    run: parameters => statement.run(...(parameters as SQLInputValue[])),
+    iterate: parameters => statement.iterate(...(parameters as SQLInputValue[])),
   }
 }

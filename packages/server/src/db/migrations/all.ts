@@ -1,12 +1,13 @@
 import type { Transaction } from 'kysely'
 import type { Tables } from '../tables.ts'
+import type { ColumnTypes } from './column-types.ts'
 import { up as plans } from './0001-plans.ts'
 import { up as runs } from './0002-runs.ts'
 import { up as events } from './0003-events.ts'
 
 export interface Migration {
   readonly name: string
-  readonly up: (database: Transaction<Tables>) => Promise<void>
+  readonly up: (database: Transaction<Tables>, types: ColumnTypes) => Promise<void>
 }
 
 /** In order. A released migration never changes. */

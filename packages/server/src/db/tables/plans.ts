@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely'
+
 export interface PlanTable {
   readonly id: string
   /** The version that new runs take. */
@@ -5,6 +7,8 @@ export interface PlanTable {
 }
 
 export interface PlanVersionTable {
+  /** The order in which versions were first deployed. */
+  readonly position: Generated<number>
   readonly plan_id: string
   readonly version: string
   readonly digest: string

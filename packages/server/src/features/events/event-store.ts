@@ -3,26 +3,32 @@ import { parseJson } from '@slipway/kit/json'
 import type { Reader, Tx } from '#db/database'
 import type { EventDraft } from './events.ts'
 
-// SQLite takes 32,766 bound values in a statement, five a row.
-const rowsPerInsert = 1000
+/** Draws the next numbers for that many events; the first of them. Other writers wait from here to the commit. */
+async function drawIds(tx: Tx, count: number): Promise<number> {
+  const { last } = await tx.sql
+    .updateTable('event_counter')
+    .set(({ eb }) => ({ last: eb('last', '+', count) }))
+    .where('id', '=', 1)
+    .returning('last')
+    .executeTakeFirstOrThrow()
+  return last - count + 1
+}
 
 /** Inserts the events and returns them with their server-wide numbers, in the order given. */
 export async function insertEvents(tx: Tx, drafts: readonly EventDraft[]): Promise<RunEvent[]> {
-  const events: RunEvent[] = []
-  for (let start = 0; start < drafts.length; start += rowsPerInsert) {
-    const part = drafts.slice(start, start + rowsPerInsert)
-    const rows = await tx.sql
-      .insertInto('event')
-      .values(
-        part.map(({ runId, seq, event, ts, data }) => ({ run_id: runId, seq, event, ts, data: JSON.stringify(data) })),
-      )
-      .returning('id')
-      .execute()
-    // The order of `returning` is not promised; the numbers of one statement rise in the order of its rows.
-    const ids = rows.map(row => row.id).sort((a, b) => a - b)
-    part.forEach((draft, index) => events.push(toEvent(draft, ids[index] ?? 0)))
-  }
-  return events
+  const first = await drawIds(tx, drafts.length)
+  await tx.insertAll(
+    'event',
+    drafts.map(({ runId, seq, event, ts, data }, index) => ({
+      id: first + index,
+      run_id: runId,
+      seq,
+      event,
+      ts,
+      data: JSON.stringify(data),
+    })),
+  )
+  return drafts.map((draft, index) => toEvent(draft, first + index))
 }
 
 function toEvent(draft: EventDraft, id: number): RunEvent {
@@ -59,12 +65,10 @@ export async function readEvents(reader: Reader, range: EventRange): Promise<Run
   )
 }
 
+/** The newest number, whether or not its event is still kept. */
 export async function lastEventId(reader: Reader): Promise<number> {
-  const row = await reader
-    .selectFrom('event')
-    .select(({ fn }) => fn.max('id').as('id'))
-    .executeTakeFirst()
-  return row?.id ?? 0
+  const { last } = await reader.selectFrom('event_counter').select('last').where('id', '=', 1).executeTakeFirstOrThrow()
+  return last
 }
 
 export async function lastSeqOfRun(reader: Reader, runId: string): Promise<number> {

@@ -36,11 +36,15 @@ export class EventLog {
     this.#liveCapacity = liveCapacity
   }
 
-  /** Writes the events as part of the caller's transaction; live readers see them once it is on disk. */
-  async append(tx: Tx, drafts: readonly EventDraft[]): Promise<void> {
-    if (drafts.length === 0) return
-    const events = await insertEvents(tx, drafts)
-    tx.afterCommit(() => this.#publish(events))
+  /** Writes the events at the end of the caller's transaction; live readers see them once it is on disk. */
+  append(tx: Tx, drafts: readonly EventDraft[]): Promise<void> {
+    if (drafts.length > 0) {
+      tx.beforeCommit(async () => {
+        const events = await insertEvents(tx, drafts)
+        tx.afterCommit(() => this.#publish(events))
+      })
+    }
+    return Promise.resolve()
   }
 
   lastSeqOfRun(runId: string): Promise<number> {

@@ -1,8 +1,8 @@
-import { sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import type { PlanVersionTable } from '#db/tables/plans'
 
-export type VersionRow = PlanVersionTable
+export type VersionRow = Omit<Selectable<PlanVersionTable>, 'position'>
 /** What lists show. */
 export type ListedRow = Omit<VersionRow, 'details'>
 
@@ -60,7 +60,7 @@ export function selectVersions(
     .select(['version', 'digest', 'deployed_at', 'size_bytes'])
     .where('plan_id', '=', planId)
     .orderBy('deployed_at', 'desc')
-    .orderBy(sql`rowid`, 'desc')
+    .orderBy('position', 'desc')
     .execute()
 }
 

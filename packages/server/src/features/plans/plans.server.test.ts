@@ -319,7 +319,10 @@ describe('undeploying', () => {
     await using bed = await openBed()
     const reply = await bed.deploy(planZip())
     await bed.db.read.insertInto('plan').values({ id: 'twin', active_version: '1' }).execute()
-    const row = await bed.db.read.selectFrom('plan_version').selectAll().executeTakeFirstOrThrow()
+    const { position: _ofItsOwn, ...row } = await bed.db.read
+      .selectFrom('plan_version')
+      .selectAll()
+      .executeTakeFirstOrThrow()
     await bed.db.read
       .insertInto('plan_version')
       .values({ ...row, plan_id: 'twin', version: '1' })
