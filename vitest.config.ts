@@ -34,8 +34,10 @@ export default defineConfig({
       {
         test: {
           name: 'services',
-          include: [tests('services.test'), tests('browser.test')],
+          // Tests of the database run in `server` on SQLite and here on Postgres.
+          include: [tests('services.test'), tests('browser.test'), tests('db.test')],
           exclude: ['**/node_modules/**'],
+          globalSetup: 'tests/testbed/postgres-setup.ts',
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },

@@ -1,7 +1,21 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { BulkInsert } from './bulk.ts'
 import type { DialectName } from './columns.ts'
+import type { Tx } from './database.ts'
 import type { Tables } from './tables.ts'
+
+/** What servers tell each other. */
+export interface Notice {
+  readonly channel: Channel
+  /** At most 7,999 bytes. */
+  readonly payload: string
+}
+
+/** `slipway_events`: events were committed. `slipway_runs`: runs wait for something that may be done now. */
+export type Channel = 'slipway_events' | 'slipway_runs'
+
+/** Gets what a committed transaction told, or null when something may have been told that was not heard. */
+export type NoticeHandler = (payload: string | null) => void
 
 /** What each of the two databases does in its own way. */
 export interface Backend {
@@ -9,4 +23,7 @@ export interface Backend {
   readonly kysely: Kysely<Tables>
   /** Writes many rows without building a query for them. */
   insert(transaction: Transaction<Tables>, insert: BulkInsert): Promise<void>
+  notify(tx: Tx, notice: Notice): Promise<void>
+  listen(channel: Channel, handler: NoticeHandler): Disposable
+  close(): Promise<void>
 }

@@ -1,9 +1,9 @@
 import type { Kysely, Transaction } from 'kysely'
-import type { Backend } from './backend.ts'
+import type { Backend, Channel, NoticeHandler } from './backend.ts'
 import type { BulkInsert } from './bulk.ts'
 import type { DialectName, NewRow } from './columns.ts'
-import { migrate } from './migrate.ts'
-import { openSqlite } from './sqlite.ts'
+import { checkSchema, migrate } from './migrate.ts'
+import { cannotBeUsed, openBackend } from './open-backend.ts'
 import type { BulkTable, Tables } from './tables.ts'
 
 export type Reader = Kysely<Tables>
@@ -42,8 +42,21 @@ export class Database implements AsyncDisposable {
     return result
   }
 
+  /** Tells `payload` (at most 7,999 bytes) to whoever listens, on all servers, once the transaction is on disk. */
+  notify(tx: Tx, channel: Channel, payload: string): Promise<void> {
+    return this.#backend.notify(tx, { channel, payload })
+  }
+
+  /**
+   * Calls `handler` with each payload that was told, this server's own included. With null when some may have gone by
+   * unheard, the beginning on Postgres included: then look for yourself.
+   */
+  listen(channel: Channel, handler: NoticeHandler): Disposable {
+    return this.#backend.listen(channel, handler)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.read.destroy()
+    await this.#backend.close()
   }
 }
 
@@ -83,9 +96,23 @@ class OpenTransaction {
   }
 }
 
-/** Opens and migrates the database. `path` is a file, or `:memory:` for tests. */
-export async function openDatabase(path: string): Promise<Database> {
-  const backend = openSqlite(path)
-  await migrate(backend)
-  return new Database(backend)
+export interface DatabaseOptions {
+  /** Most connections to Postgres at a time. */
+  readonly poolSize?: number | undefined
+}
+
+/**
+ * Opens the database at `place`: a SQLite file, `:memory:`, or the URL of a Postgres. SQLite is brought to this
+ * release's schema. On Postgres other servers may be at work: it must have that schema already. Throws `config.invalid`
+ * when it has not, or cannot be reached.
+ */
+export async function openDatabase(place: string, options: DatabaseOptions = {}): Promise<Database> {
+  const backend = await openBackend(place, options)
+  try {
+    await (backend.dialect === 'sqlite' ? migrate(backend) : checkSchema(backend))
+    return new Database(backend)
+  } catch (error) {
+    await backend.close()
+    throw cannotBeUsed(place, error)
+  }
 }

@@ -2,6 +2,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
 import type { Backend } from './backend.ts'
 import { columnsOf, valueOf, type BulkInsert } from './bulk.ts'
+import { Handlers } from './handlers.ts'
 import type { Tables } from './tables.ts'
 
 // Enough for every statement the stores write; the rest are lists of varying length, which are not worth keeping.
@@ -12,9 +13,11 @@ export function openSqlite(path: string): Backend {
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 10_000 })
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma temp_store = memory')
   const inserts = new Map<string, StatementSync>()
+  const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) })
+  const handlers = new Handlers()
   return {
     dialect: 'sqlite',
-    kysely: new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) }),
+    kysely,
     insert: (_transaction, insert) => {
       const sql = insertStatement(insert)
       const statement = inserts.get(sql) ?? database.prepare(sql)
@@ -23,6 +26,13 @@ export function openSqlite(path: string): Backend {
       for (const row of insert.rows) statement.run(...columns.map(column => valueOf(row, column) as SQLInputValue))
       return Promise.resolve()
     },
+    // One server works on the file, so that all listeners are in this process.
+    notify: (tx, { channel, payload }) => {
+      tx.afterCommit(() => handlers.tell(channel, payload))
+      return Promise.resolve()
+    },
+    listen: (channel, handler) => handlers.add(channel, handler),
+    close: () => kysely.destroy(),
   }
 }
 

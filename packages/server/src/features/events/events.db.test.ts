@@ -1,6 +1,7 @@
 import type { RunEvent } from '@slipway/protocol/events'
-import { describe, expect, test } from 'vitest'
-import { openDatabase, type Database } from '#db/database'
+import { expect, test } from 'vitest'
+import type { Database } from '#db/database'
+import { onDatabases } from '#db/testing'
 import { EventLog, type EventDraft } from './events.ts'
 import { Subscription } from './subscription.ts'
 
@@ -21,9 +22,9 @@ async function take(events: AsyncIterable<RunEvent>, count: number): Promise<Run
   return taken
 }
 
-describe('event log', () => {
+onDatabases('event log', databases => {
   test('[EVENT-1] numbers a run without a gap and the server in order', async () => {
-    await using db = await openDatabase(':memory:')
+    await using db = await databases.open()
     const log = new EventLog(db.read)
     await write(db, log, [draft('a', 1), draft('b', 1), draft('a', 2)])
     const signal = AbortSignal.timeout(5000)
@@ -37,14 +38,14 @@ describe('event log', () => {
   })
 
   test('[EVENT-1] a number that exists is refused', async () => {
-    await using db = await openDatabase(':memory:')
+    await using db = await databases.open()
     const log = new EventLog(db.read)
     await write(db, log, [draft('a', 1)])
     await expect(write(db, log, [draft('a', 1)])).rejects.toThrow()
   })
 
   test('[EVENT-2] a transaction that fails shows nothing', async () => {
-    await using db = await openDatabase(':memory:')
+    await using db = await databases.open()
     const log = new EventLog(db.read)
     const stop = new AbortController()
     const seen: RunEvent[] = []
@@ -64,7 +65,7 @@ describe('event log', () => {
   })
 
   test('[EVENT-3] continues behind a number, from the log and then live, each event once', async () => {
-    await using db = await openDatabase(':memory:')
+    await using db = await databases.open()
     const log = new EventLog(db.read)
     await write(
       db,
@@ -84,7 +85,7 @@ describe('event log', () => {
   })
 
   test('[EVENT-4] a reader that falls behind reads on from the log, and the writer does not wait', async () => {
-    await using db = await openDatabase(':memory:')
+    await using db = await databases.open()
     const log = new EventLog(db.read, 3)
     const signal = AbortSignal.timeout(10_000)
     const seen: number[] = []

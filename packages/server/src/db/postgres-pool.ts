@@ -1,0 +1,131 @@
+import pg from 'pg'
+import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely'
+import { DatabaseUnavailable } from './faults.ts'
+import type { Sockets } from './postgres-sockets.ts'
+import { decodeText, encodeText } from './postgres-text.ts'
+
+export interface PostgresOptions {
+  readonly url: string
+  /** Most connections at a time, besides one that listens. */
+  readonly poolSize: number
+  /** Whether statements may take as long as they like, as changes of the schema must. */
+  readonly isPatient: boolean
+}
+
+/** How long things may take, in milliseconds. */
+const connectMs = 10_000
+// Postgres ends a statement first; the longer time here notices a database that does not answer at all.
+const statementMs = 30_000
+const answerMs = 40_000
+const heartbeatAnswerMs = 5_000
+// A server that stops in the middle of a transaction must not keep others from the rows that it has locked.
+const idleInTransactionMs = 15_000
+
+/**
+ * Connections that open as they are needed, and anew after the database was gone. Every failure that is not Postgres'
+ * own answer comes out as `DatabaseUnavailable`. Texts with NUL are kept losslessly.
+ */
+export function openPool(options: PostgresOptions, sockets: Sockets): PostgresPool {
+  const pool = new pg.Pool({
+    ...clientOptions(options.url, sockets),
+    max: options.poolSize,
+    // Statements that do not wait for each other's results travel together.
+    pipeline: true,
+    ...(options.isPatient ? {} : { query_timeout: answerMs }),
+    onConnect: client => prepareSession(client, options),
+  } as pg.PoolConfig)
+  // A connection that breaks while nobody uses it is replaced at the next use.
+  pool.on('error', () => undefined)
+  const wrapped = new WeakMap<pg.PoolClient, PostgresPoolClient>()
+  return {
+    options: {},
+    connect: async () => {
+      const client = await answered(pool.connect())
+      const known = wrapped.get(client) ?? wrap(client)
+      wrapped.set(client, known)
+      return known
+    },
+    end: () => pool.end(),
+  }
+}
+
+export function listenerOptions({ url }: PostgresOptions, sockets: Sockets): pg.ClientConfig {
+  return { ...clientOptions(url, sockets), query_timeout: heartbeatAnswerMs }
+}
+
+function clientOptions(url: string, sockets: Sockets): pg.ClientConfig {
+  return {
+    connectionString: url,
+    application_name: 'slipway',
+    connectionTimeoutMillis: connectMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    stream: sockets.create,
+    types: { getTypeParser },
+  }
+}
+
+/** What a commit promises is not left to the configuration of the database: it is on disk. */
+async function prepareSession(client: pg.ClientBase, { isPatient }: PostgresOptions): Promise<void> {
+  await client.query(
+    `select set_config('statement_timeout', '${isPatient ? 0 : statementMs}', false),
+      set_config('idle_in_transaction_session_timeout', '${idleInTransactionMs}', false),
+      case when current_setting('synchronous_commit') <> 'remote_apply'
+        then set_config('synchronous_commit', 'on', false) end`,
+  )
+}
+
+// Enough for every statement the stores write; the rest are lists of varying length, which are not worth preparing.
+const keptStatements = 500
+const names = new Map<string, string>()
+
+function nameOf(text: string): string | undefined {
+  const known = names.get(text)
+  if (known !== undefined || names.size >= keptStatements) return known
+  const name = `slipway_${names.size}`
+  names.set(text, name)
+  return name
+}
+
+function wrap(client: pg.PoolClient): PostgresPoolClient {
+  let isBroken = false
+  client.on('error', () => {
+    isBroken = true
+  })
+  return {
+    query: <R>(sql: unknown, parameters: readonly unknown[] = []): Promise<PostgresQueryResult<R>> => {
+      const text = String(sql)
+      const values = parameters.map(encodeValue)
+      const name = values.length > 0 ? nameOf(text) : undefined
+      const query = name === undefined ? { text, values } : { name, text, values }
+      return answered(client.query(query)) as unknown as Promise<PostgresQueryResult<R>>
+    },
+    release: (destroy = false) => client.release(destroy || isBroken),
+  } as PostgresPoolClient
+}
+
+function encodeValue(value: unknown): unknown {
+  if (typeof value === 'string') return encodeText(value)
+  return Array.isArray(value) ? value.map(encodeValue) : value
+}
+
+/** Gives what Postgres says; everything else that goes wrong means that it could not be reached. */
+async function answered<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof pg.DatabaseError || error instanceof TypeError) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    throw new DatabaseUnavailable(`The database does not answer (${why || 'no connection'}).`, { cause: error })
+  }
+}
+
+// Counts, sizes and times: whole numbers within what a JavaScript number holds.
+const numbers = new Set<number>([pg.types.builtins.INT8, pg.types.builtins.NUMERIC])
+const texts = new Set<number>([pg.types.builtins.TEXT, pg.types.builtins.VARCHAR])
+
+const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') => {
+  if (numbers.has(oid)) return Number
+  if (texts.has(oid)) return decodeText
+  return pg.types.getTypeParser(oid, format as 'text') as (value: unknown) => unknown
+}

@@ -1,0 +1,71 @@
+import { CompiledQuery, Kysely, PostgresDialect } from 'kysely'
+import type { Backend } from './backend.ts'
+import { columnsOf, valueOf, type BulkInsert } from './bulk.ts'
+import type { ColumnKind } from './columns.ts'
+import { PostgresListener } from './postgres-listener.ts'
+import { listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
+import { Sockets } from './postgres-sockets.ts'
+import type { Tables } from './tables.ts'
+
+/** Postgres 13 or later. Connects when it is first used. */
+export function openPostgres(options: PostgresOptions): Backend {
+  const sockets = new Sockets()
+  const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: openPool(options, sockets) }) })
+  const listener = new PostgresListener(listenerOptions(options, sockets))
+  return {
+    dialect: 'postgres',
+    kysely,
+    insert: async (transaction, insert) => {
+      const statement = insertStatement(insert)
+      for (const lists of portions(insert)) await transaction.executeQuery(CompiledQuery.raw(statement, lists))
+    },
+    notify: async ({ sql }, { channel, payload }) => {
+      await sql.executeQuery(CompiledQuery.raw('select pg_notify($1, $2)', [channel, payload]))
+    },
+    listen: (channel, handler) => listener.listen(channel, handler),
+    close: () => sockets.closeAfter(Promise.all([listener[Symbol.asyncDispose](), kysely.destroy()])),
+  }
+}
+
+const arrays: Readonly<Record<ColumnKind, string>> = {
+  text: 'text[]',
+  integer: 'bigint[]',
+  real: 'double precision[]',
+  bytes: 'bytea[]',
+}
+
+// One statement for any number of rows, so that it is prepared once: a list per column, put side by side.
+function insertStatement({ table, skipExisting }: BulkInsert): string {
+  const columns = columnsOf(table)
+  const names = columns.map(({ name }) => name).join(', ')
+  const lists = columns.map(({ kind }, index) => `$${index + 1}::${arrays[kind]}`).join(', ')
+  const conflict = skipExisting ? ' on conflict do nothing' : ''
+  return `insert into ${table} (${names}) select * from unnest(${lists})${conflict}`
+}
+
+// A message to Postgres ends at 1 GB, and is whole in memory on both sides.
+const charactersPerStatement = 8_000_000
+
+/** The columns' lists of values, in as many portions as their size asks for. */
+function* portions({ table, rows }: BulkInsert): Generator<unknown[][]> {
+  const columns = columnsOf(table)
+  let lists = columns.map((): unknown[] => [])
+  let characters = 0
+  for (const row of rows) {
+    columns.forEach((column, index) => {
+      const value = valueOf(row, column)
+      lists[index]?.push(value)
+      characters += sizeOf(value)
+    })
+    if (characters < charactersPerStatement) continue
+    yield lists
+    lists = columns.map(() => [])
+    characters = 0
+  }
+  if (lists[0] !== undefined && lists[0].length > 0) yield lists
+}
+
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  return value instanceof Uint8Array ? value.length * 2 : 8
+}
