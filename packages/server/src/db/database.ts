@@ -11,7 +11,7 @@ export type Reader = Kysely<Tables>
 /** A transaction; what depends on its success waits for `afterCommit`. */
 export interface Tx {
   readonly sql: Transaction<Tables>
-  /** Writes rows of a table of `bulkTables`, each with all its columns: many times faster than a built query. */
+  /** Writes rows of a table of `bulkTables`, each with all its columns, with statements that were prepared once. */
   insertAll<Table extends BulkTable>(table: Table, rows: readonly NewRow<Tables[Table]>[]): Promise<void>
   /** As `insertAll`, but leaves rows whose key is there already as they are. */
   insertMissing<Table extends BulkTable>(table: Table, rows: readonly NewRow<Tables[Table]>[]): Promise<void>

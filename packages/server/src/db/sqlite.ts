@@ -1,7 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
 import type { Backend } from './backend.ts'
-import { columnsOf, valueOf, type BulkInsert } from './bulk.ts'
+import { columnsOf, valueOf, type BulkColumn, type BulkInsert } from './bulk.ts'
 import { Handlers } from './handlers.ts'
 import type { Tables } from './tables.ts'
 
@@ -12,18 +12,17 @@ const keptStatements = 500
 export function openSqlite(path: string): Backend {
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 10_000 })
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma temp_store = memory')
-  const inserts = new Map<string, StatementSync>()
+  const inserters = new Map<string, Inserter>()
   const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) })
   const handlers = new Handlers()
   return {
     dialect: 'sqlite',
     kysely,
-    insert: (_transaction, insert) => {
-      const sql = insertStatement(insert)
-      const statement = inserts.get(sql) ?? database.prepare(sql)
-      inserts.set(sql, statement)
-      const columns = columnsOf(insert.table)
-      for (const row of insert.rows) statement.run(...columns.map(column => valueOf(row, column) as SQLInputValue))
+    insert: (_transaction, { table, rows, skipExisting }) => {
+      const key = `${table} ${skipExisting}`
+      const inserter = inserters.get(key) ?? new Inserter(database, { table, skipExisting })
+      inserters.set(key, inserter)
+      inserter.insert(rows)
       return Promise.resolve()
     },
     // One server works on the file, so that all listeners are in this process.
@@ -36,11 +35,39 @@ export function openSqlite(path: string): Backend {
   }
 }
 
-function insertStatement({ table, skipExisting }: BulkInsert): string {
-  const columns = columnsOf(table)
-  const places = columns.map(() => '?').join(', ')
-  const conflict = skipExisting ? ' on conflict do nothing' : ''
-  return `insert into ${table} (${columns.map(({ name }) => name).join(', ')}) values (${places})${conflict}`
+// Eight rows a statement take three quarters of the time that eight statements take; more gain nothing.
+const rowsPerStatement = 8
+
+/** The statements that insert rows into one table. */
+class Inserter {
+  readonly #columns: readonly BulkColumn[]
+  readonly #one: StatementSync
+  readonly #many: StatementSync
+
+  constructor(database: DatabaseSync, { table, skipExisting }: Omit<BulkInsert, 'rows'>) {
+    this.#columns = columnsOf(table)
+    const names = this.#columns.map(({ name }) => name).join(', ')
+    const places = `(${this.#columns.map(() => '?').join(', ')})`
+    const statement = (rows: number): string =>
+      `insert into ${table} (${names}) values ${Array<string>(rows).fill(places).join(', ')}` +
+      (skipExisting ? ' on conflict do nothing' : '')
+    this.#one = database.prepare(statement(1))
+    this.#many = database.prepare(statement(rowsPerStatement))
+  }
+
+  insert(rows: readonly object[]): void {
+    const inStatements = rows.length - (rows.length % rowsPerStatement)
+    for (let start = 0; start < inStatements; start += rowsPerStatement)
+      this.#many.run(...this.#values(rows.slice(start, start + rowsPerStatement)))
+    for (let index = inStatements; index < rows.length; index++)
+      this.#one.run(...this.#values(rows.slice(index, index + 1)))
+  }
+
+  #values(rows: readonly object[]): SQLInputValue[] {
+    const values: SQLInputValue[] = []
+    for (const row of rows) for (const column of this.#columns) values.push(valueOf(row, column) as SQLInputValue)
+    return values
+  }
 }
 
 function forKysely(database: DatabaseSync): SqliteDatabase {

@@ -39,7 +39,9 @@ export interface EventRange {
   /** A run's events by its own numbers, or all events by the server's. */
   readonly runId: string | null
   readonly after: number
-  readonly limit: number
+  /** Only events of these names. */
+  readonly names?: readonly string[]
+  readonly limit: number | null
 }
 
 export async function readEvents(reader: Reader, range: EventRange): Promise<RunEvent[]> {
@@ -50,7 +52,8 @@ export async function readEvents(reader: Reader, range: EventRange): Promise<Run
       query.where('run_id', '=', range.runId).where('seq', '>', range.after).orderBy('seq'),
     )
     .$if(range.runId === null, query => query.where('id', '>', range.after).orderBy('id'))
-    .limit(range.limit)
+    .$if(range.names !== undefined, query => query.where('event', 'in', range.names ?? []))
+    .$if(range.limit !== null, query => query.limit(range.limit ?? 0))
     .execute()
   return rows.map(
     row =>

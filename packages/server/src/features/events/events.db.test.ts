@@ -25,7 +25,7 @@ async function take(events: AsyncIterable<RunEvent>, count: number): Promise<Run
 onDatabases('event log', databases => {
   test('[EVENT-1] numbers a run without a gap and the server in order', async () => {
     await using db = await databases.open()
-    const log = new EventLog(db.read)
+    const log = new EventLog(db)
     await write(db, log, [draft('a', 1), draft('b', 1), draft('a', 2)])
     const signal = AbortSignal.timeout(5000)
     expect((await take(log.follow({ runId: 'a', after: 0, signal }), 2)).map(event => event.seq)).toEqual([1, 2])
@@ -39,14 +39,14 @@ onDatabases('event log', databases => {
 
   test('[EVENT-1] a number that exists is refused', async () => {
     await using db = await databases.open()
-    const log = new EventLog(db.read)
+    const log = new EventLog(db)
     await write(db, log, [draft('a', 1)])
     await expect(write(db, log, [draft('a', 1)])).rejects.toThrow()
   })
 
   test('[EVENT-2] a transaction that fails shows nothing', async () => {
     await using db = await databases.open()
-    const log = new EventLog(db.read)
+    const log = new EventLog(db)
     const stop = new AbortController()
     const seen: RunEvent[] = []
     const reading = (async () => {
@@ -66,7 +66,7 @@ onDatabases('event log', databases => {
 
   test('[EVENT-3] continues behind a number, from the log and then live, each event once', async () => {
     await using db = await databases.open()
-    const log = new EventLog(db.read)
+    const log = new EventLog(db)
     await write(
       db,
       log,
@@ -86,7 +86,7 @@ onDatabases('event log', databases => {
 
   test('[EVENT-4] a reader that falls behind reads on from the log, and the writer does not wait', async () => {
     await using db = await databases.open()
-    const log = new EventLog(db.read, 3)
+    const log = new EventLog(db, 3)
     const signal = AbortSignal.timeout(10_000)
     const seen: number[] = []
     let goOn = (): void => undefined
@@ -105,6 +105,28 @@ onDatabases('event log', databases => {
     for (let seq = 21; seq <= 25; seq++) await write(db, log, [draft('a', seq)])
     await reading
     expect(seen).toEqual(Array.from({ length: 25 }, (_, index) => index + 1))
+  })
+
+  test('[EVENT-7] writers at the same time get numbers in the order of their commits', async () => {
+    await using db = await databases.open()
+    const log = new EventLog(db)
+    const signal = AbortSignal.timeout(20_000)
+    const reading = take(log.follow({ runId: null, after: 0, signal }), 300)
+    const writers = Array.from({ length: 6 }, async (_, writer) => {
+      for (let seq = 1; seq <= 50; seq++) await write(db, log, [draft(`run${writer}`, seq)])
+    })
+    await Promise.all(writers)
+    expect((await reading).map(event => event.id)).toEqual(Array.from({ length: 300 }, (_, index) => index + 1))
+    expect(await log.lastId()).toBe(300)
+  })
+
+  test('[EVENT-7] a failed transaction leaves no gap in the numbers', async () => {
+    await using db = await databases.open()
+    const log = new EventLog(db)
+    await write(db, log, [draft('a', 1)])
+    await expect(write(db, log, [draft('b', 1), draft('a', 1)])).rejects.toThrow()
+    await write(db, log, [draft('a', 2)])
+    expect((await log.read('a', 0, 10)).map(event => event.id)).toEqual([1, 2])
   })
 
   test('[EVENT-4] what a subscription drops it tells, and then keeps on', async () => {

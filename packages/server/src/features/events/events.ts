@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import type { EventName, RunEvent } from '@slipway/protocol/events'
-import type { Reader, Tx } from '#db/database'
+import type { Database, Tx } from '#db/database'
 import { insertEvents, lastEventId, lastSeqOfRun, readEvents } from './event-store.ts'
 import { Subscription } from './subscription.ts'
 
@@ -21,26 +22,47 @@ export interface FollowOptions {
   readonly signal: AbortSignal
 }
 
+/** Where a reader is. */
+interface Position {
+  readonly runId: string | null
+  readonly signal: AbortSignal
+  /** The last number it was given. */
+  seen: number
+}
+
 // What waits in memory for one live reader; behind by more, it reads from the log.
 const usualLiveCapacity = 5000
 const pageSize = 500
+const channel = 'slipway_events'
+// A notice has less than 8,000 bytes, and the id of a run at most 80; one that would be longer speaks of all runs.
+const runsPerNotice = 90
+const everyRun = '*'
 
-/** The append-only log of what happened, and the live readers behind it. */
+/**
+ * The append-only log of what happened, and the live readers behind it. Readers get events of this server from memory.
+ * Of those that other servers wrote they are told alone, and read them from the log.
+ */
 export class EventLog {
-  readonly #reader: Reader
+  readonly #db: Database
   readonly #liveCapacity: number
   readonly #subscriptions = new Set<Subscription>()
+  /** Tells what this server told from what others did. */
+  readonly #name = randomUUID()
 
-  constructor(reader: Reader, liveCapacity = usualLiveCapacity) {
-    this.#reader = reader
+  constructor(db: Database, liveCapacity = usualLiveCapacity) {
+    this.#db = db
     this.#liveCapacity = liveCapacity
+    db.listen(channel, payload => this.#heard(payload))
   }
 
   /** Writes the events at the end of the caller's transaction; live readers see them once it is on disk. */
   append(tx: Tx, drafts: readonly EventDraft[]): Promise<void> {
     if (drafts.length > 0) {
       tx.beforeCommit(async () => {
-        const events = await insertEvents(tx, drafts)
+        const [events] = await Promise.all([
+          insertEvents(tx, drafts),
+          this.#db.notify(tx, channel, this.#notice(drafts)),
+        ])
         tx.afterCommit(() => this.#publish(events))
       })
     }
@@ -48,16 +70,21 @@ export class EventLog {
   }
 
   lastSeqOfRun(runId: string): Promise<number> {
-    return lastSeqOfRun(this.#reader, runId)
+    return lastSeqOfRun(this.#db.read, runId)
   }
 
   /** The newest server-wide number. */
   lastId(): Promise<number> {
-    return lastEventId(this.#reader)
+    return lastEventId(this.#db.read)
   }
 
   read(runId: string, after: number, limit: number): Promise<RunEvent[]> {
-    return readEvents(this.#reader, { runId, after, limit })
+    return readEvents(this.#db.read, { runId, after, limit })
+  }
+
+  /** All events of these names behind `after`. */
+  async named(runId: string, names: readonly EventName[], after: number): Promise<RunEvent[]> {
+    return readEvents(this.#db.read, { runId, after, names, limit: null })
   }
 
   /**
@@ -69,29 +96,36 @@ export class EventLog {
     using live = new Subscription(options.runId, { capacity: this.#liveCapacity, signal: options.signal })
     this.#subscriptions.add(live)
     try {
-      let seen = options.after ?? (options.runId === null ? await this.lastId() : 0)
+      const { runId, signal } = options
+      const position: Position = { runId, signal, seen: options.after ?? (runId === null ? await this.lastId() : 0) }
       let batch: Awaited<ReturnType<Subscription['next']>> = 'gap'
-      while (batch !== null) {
-        const events = batch === 'gap' ? this.#logged(options, seen) : batch
-        for await (const event of events) {
-          if (numberOf(event, options.runId) <= seen) continue
-          seen = numberOf(event, options.runId)
-          yield event
-        }
-        batch = await live.next()
+      for (; batch !== null; batch = await live.next()) {
+        if (batch === 'gap') yield* this.#logged(position)
+        else yield* this.#offered(position, batch)
       }
     } finally {
       this.#subscriptions.delete(live)
     }
   }
 
-  async *#logged({ runId, signal }: FollowOptions, after: number): AsyncGenerator<RunEvent> {
-    let seen = after
+  /** Live events. Numbers have no gaps: what is between two was committed elsewhere, and is in the log. */
+  async *#offered(position: Position, events: readonly RunEvent[]): AsyncGenerator<RunEvent> {
+    for (const event of events) {
+      const number = numberOf(event, position.runId)
+      if (number > position.seen + 1) yield* this.#logged(position)
+      if (number <= position.seen) continue
+      position.seen = number
+      yield event
+    }
+  }
+
+  async *#logged(position: Position): AsyncGenerator<RunEvent> {
+    const { runId, signal } = position
     for (;;) {
-      const page = await readEvents(this.#reader, { runId, after: seen, limit: pageSize })
+      const page = await readEvents(this.#db.read, { runId, after: position.seen, limit: pageSize })
       for (const event of page) {
         if (signal.aborted) return
-        seen = numberOf(event, runId)
+        position.seen = numberOf(event, runId)
         yield event
       }
       if (page.length < pageSize) return
@@ -100,6 +134,21 @@ export class EventLog {
 
   #publish(events: readonly RunEvent[]): void {
     for (const subscription of this.#subscriptions) for (const event of events) subscription.offer(event)
+  }
+
+  #notice(drafts: readonly EventDraft[]): string {
+    const runs = new Set(drafts.map(({ runId }) => runId ?? ''))
+    return `${this.#name} ${runs.size > runsPerNotice ? everyRun : [...runs].join(',')}`
+  }
+
+  #heard(notice: string | null): void {
+    const [server, runs = everyRun] = notice?.split(' ') ?? []
+    if (server === this.#name) return
+    const told = runs === everyRun ? null : new Set(runs.split(','))
+    for (const subscription of this.#subscriptions) {
+      const { runId } = subscription
+      if (runId === null || told === null || told.has(runId)) subscription.lose()
+    }
   }
 }
 

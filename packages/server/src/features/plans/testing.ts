@@ -64,7 +64,7 @@ export async function openBed({ folder, over = {} }: BedOptions = {}): Promise<B
   const runs = new FakeRuns()
   const plans = new Plans({
     db,
-    events: new EventLog(db.read),
+    events: new EventLog(db),
     log: silentLogger(),
     runs,
     plansDir,

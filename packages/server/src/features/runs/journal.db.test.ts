@@ -9,7 +9,7 @@ function event(runId: string, seq: number) {
 
 test('[RUN-16] entries of many runs share a commit and keep their order', async () => {
   await using db = await openDatabase(':memory:')
-  const log = new EventLog(db.read)
+  const log = new EventLog(db)
   let commits = 0
   const counting = new Proxy(db, {
     get: (target, key) =>
@@ -31,7 +31,7 @@ test('[RUN-16] entries of many runs share a commit and keep their order', async 
 
 test('[RUN-16] an entry that cannot be written does not take those of other runs with it', async () => {
   await using db = await openDatabase(':memory:')
-  const log = new EventLog(db.read)
+  const log = new EventLog(db)
   const journal = new Journal(db, log)
   await journal.append({ runId: 'a', events: [event('a', 1)] })
   const doubled = journal.append({ runId: 'a', events: [event('a', 1)] })
