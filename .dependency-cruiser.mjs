@@ -1,7 +1,7 @@
 import { engineForCli, features, packages, purePackages, serverFolders } from './tools/layers.mjs'
 
 const any = names => (names.length ? `(?:${names.join('|')})` : '(?!)')
-const test = '(\\.(test|contract)|/(testing|postgres-testing|zip-forge))\\.ts$'
+const test = '(\\.(test|contract)|/(testing|zip-forge))\\.ts$'
 const server = 'packages/server/src'
 
 const betweenPackages = Object.entries(packages).map(([name, allowed]) => ({

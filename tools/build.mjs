@@ -5,6 +5,7 @@ import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync, writeFi
 /** Program in dist/ <- its source. All share their chunks and find their files beside themselves. */
 const programs = {
   server: 'packages/server/src/app/main.ts',
+  migrate: 'packages/server/src/app/migrate.ts',
   cli: 'packages/cli/src/main.ts',
 }
 /** What runs inside a sandbox is given to it file by file, so each is whole by itself. */

@@ -1,5 +1,5 @@
 import { migrateDatabase } from '@slipway/server/db/migrate-database'
-import { startPostgres, whyNoPostgres } from '@slipway/server/db/postgres-testing'
+import { startPostgres, whyNoPostgres } from './postgres.ts'
 import type { TestProject } from 'vitest/node'
 import type {} from '@slipway/server/db/testing'
 

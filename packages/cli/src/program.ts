@@ -5,6 +5,7 @@ import { addConfig } from './commands/config.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addLogs } from './commands/logs.ts'
+import { addMigrate } from './commands/migrate.ts'
 import { addPack } from './commands/pack.ts'
 import { addPlans } from './commands/plans.ts'
 import { addAnswer, addInputs } from './commands/questions.ts'
@@ -20,6 +21,7 @@ import type { Cli } from './session.ts'
 /** All commands, in the order in which `slipway --help` lists them. */
 const commands = [
   addUp,
+  addMigrate,
   addDeploy,
   addPlans,
   addRollback,

@@ -16,22 +16,26 @@ export interface ServerFlags {
   readonly logLevel?: string | undefined
 }
 
-/** The server's program: the built one where there is one, else the source. Searched upwards from this file. */
-export function findServer(start: string = import.meta.dirname): string {
+const programs = {
+  server: ['dist/server.mjs', 'packages/server/src/app/main.ts'],
+  migrate: ['dist/migrate.mjs', 'packages/server/src/app/migrate.ts'],
+} as const
+
+/** A program of the server: the built one where there is one, else the source. Searched upwards from this file. */
+export function findProgram(name: keyof typeof programs, start: string = import.meta.dirname): string {
   for (let folder = start; ; folder = dirname(folder)) {
-    for (const candidate of ['dist/server.mjs', 'packages/server/src/app/main.ts'])
-      if (existsSync(join(folder, candidate))) return join(folder, candidate)
+    for (const candidate of programs[name]) if (existsSync(join(folder, candidate))) return join(folder, candidate)
     if (dirname(folder) === folder) break
   }
   throw new AppError(
     'internal',
-    'The server program is not where it should be. Install Slipway again, or run `npm run build`.',
+    `The program ${name} is not where it should be. Install Slipway again, or run \`npm run build\`.`,
   )
 }
 
 /** Starts the server as a child. Its settings travel as variables, which go before its config file. */
 export function spawnServer(flags: ServerFlags, stdio: 'inherit' | 'pipe'): ChildProcess {
-  return spawn(process.execPath, [findServer()], {
+  return spawn(process.execPath, [findProgram('server')], {
     stdio: stdio === 'inherit' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
     // A group of its own, so that Ctrl-C at the terminal reaches it once, through us.
     detached: true,
@@ -41,6 +45,14 @@ export function spawnServer(flags: ServerFlags, stdio: 'inherit' | 'pipe'): Chil
       SLIPWAY_DATA_DIR: flags.data,
       SLIPWAY_LOG_LEVEL: flags.logLevel,
     }),
+  })
+}
+
+/** Runs the program that changes the database's schema; it writes its own output. */
+export function spawnMigration(parameters: readonly string[], { data }: Pick<ServerFlags, 'data'>): ChildProcess {
+  return spawn(process.execPath, [findProgram('migrate'), ...parameters], {
+    stdio: 'inherit',
+    env: childEnvironment({ SLIPWAY_DATA_DIR: data }),
   })
 }
 

@@ -18,6 +18,9 @@ export interface Setting {
 
 const port = z.coerce.number().int().min(0).max(65_535)
 const count = z.coerce.number().int().min(1)
+const database = z
+  .string()
+  .refine(isDatabase, 'Neither a URL postgres://user:password@host:5432/name nor the path of a SQLite file.')
 const list = z.preprocess(
   value =>
     typeof value === 'string'
@@ -49,6 +52,20 @@ export const settings = {
     type: z.string().min(1),
     fallback: './data',
     says: 'Folder of the database, the plans, the runs and config/.',
+  },
+  databaseUrl: {
+    variables: ['SLIPWAY_DATABASE_URL', 'DATABASE_URL'],
+    type: database.nullable(),
+    fallback: null,
+    says: 'Postgres to keep everything in, `postgres://user:password@host:5432/name`, or a SQLite file, relative to the data folder. Without it `slipway.db` there.',
+    secret: true,
+  },
+  databasePoolSize: {
+    variables: ['SLIPWAY_DATABASE_POOL_SIZE'],
+    yaml: 'storage.database_pool_size',
+    type: z.coerce.number().int().min(2).max(1000),
+    fallback: 10,
+    says: 'Most connections to Postgres at a time, besides one that listens.',
   },
   plansDir: {
     variables: ['SLIPWAY_PLANS_DIR', 'NORMCODE_PLANS_DIR'],
@@ -120,6 +137,27 @@ export const settings = {
     fallback: 100,
     says: 'Cycles of a run where neither the request nor the plan says.',
   },
+  checkpointFrequency: {
+    variables: ['SLIPWAY_CHECKPOINT_FREQUENCY'],
+    yaml: 'execution.checkpoint_frequency',
+    type: count,
+    fallback: 5,
+    says: 'Cycles between two snapshots of a run, at least. Every record is a checkpoint anyway; a snapshot only shortens loading.',
+  },
+  leaseSeconds: {
+    variables: ['SLIPWAY_LEASE_SECONDS'],
+    yaml: 'execution.lease_seconds',
+    type: z.coerce.number().int().min(1).max(3600),
+    fallback: 10,
+    says: 'After how many seconds another server of the same database takes over the runs of one that has gone.',
+  },
+  stalledAfterSeconds: {
+    variables: ['SLIPWAY_STALLED_AFTER_SECONDS'],
+    yaml: 'execution.stalled_after_seconds',
+    type: count,
+    fallback: 300,
+    says: 'After how many seconds without an answer to any call a run is said to be stalled, in its events and in the log.',
+  },
   defaultDialect: {
     variables: ['SLIPWAY_DEFAULT_DIALECT'],
     yaml: 'execution.default_dialect',
@@ -166,6 +204,12 @@ export const settings = {
     says: 'How long a stop waits for work under way, in milliseconds. What is not done by then continues at the next start.',
   },
 } as const satisfies Record<string, Setting>
+
+// A letter before the colon is a drive.
+function isDatabase(place: string): boolean {
+  if (/^postgres(ql)?:\/\//i.test(place)) return URL.canParse(place)
+  return /^file:/i.test(place) || !/^[a-z][a-z0-9+.-]+:/i.test(place)
+}
 
 export type SettingName = keyof typeof settings
 export type Settings = { readonly [Name in SettingName]: z.output<(typeof settings)[Name]['type']> }

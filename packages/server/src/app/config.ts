@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { AppError } from '@slipway/protocol/errors'
 import { resolveSettings, unknownSettings, type ResolvedSetting, type Settings } from '@slipway/protocol/settings'
+import { isPostgres } from '#db/place'
 
 export interface Config {
   readonly settings: Settings
@@ -52,6 +53,7 @@ async function readYaml(file: string): Promise<unknown> {
 /** Where things are on disk; all absolute. */
 export interface Paths {
   readonly dataDir: string
+  /** A SQLite file, or the URL of a Postgres. */
   readonly database: string
   readonly lock: string
   readonly plansDir: string
@@ -64,11 +66,15 @@ export function pathsOf(settings: Settings): Paths {
   const dataDir = resolve(settings.dataDir)
   return {
     dataDir,
-    database: join(dataDir, 'slipway.db'),
+    database: placeOf(settings.databaseUrl ?? 'slipway.db', dataDir),
     lock: join(dataDir, 'server.lock'),
     plansDir: resolve(dataDir, settings.plansDir),
     runsDir: resolve(dataDir, settings.runsDir),
     sandboxDir: join(dataDir, 'sandbox'),
     agentsFile: join(dataDir, 'config', 'agents.yaml'),
   }
+}
+
+function placeOf(database: string, dataDir: string): string {
+  return isPostgres(database) ? database : resolve(dataDir, database.replace(/^file:(\/\/)?/i, ''))
 }

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import { AppError } from '@slipway/protocol/errors'
 import { readConfig } from './config.ts'
+import { endWith } from './end-with.ts'
 import { startServer } from './start-server.ts'
 
 /** Exit codes: 0 stopped in order, 1 failed, 2 cannot start with these settings. */
@@ -32,13 +32,5 @@ function stopSignal(): Promise<string> {
 setMaxListeners(0)
 main().then(
   () => process.removeAllListeners('SIGTERM').removeAllListeners('SIGINT'),
-  (error: unknown) => {
-    const isSettings = error instanceof AppError && error.code === 'config.invalid'
-    process.stderr.write(isSettings ? `${error.message}\n` : `The server ended: ${stackOf(error)}\n`)
-    process.exitCode = isSettings ? 2 : 1
-  },
+  (error: unknown) => endWith(error, 'The server ended'),
 )
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
-}

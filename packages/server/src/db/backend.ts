@@ -23,6 +23,8 @@ export interface Backend {
   readonly kysely: Kysely<Tables>
   /** Writes many rows without building a query for them. */
   insert(transaction: Transaction<Tables>, insert: BulkInsert): Promise<void>
+  /** Runs `work` while nobody else on this database runs other work of this name. */
+  exclusive<T>(name: string, work: () => Promise<T>): Promise<T>
   notify(tx: Tx, notice: Notice): Promise<void>
   listen(channel: Channel, handler: NoticeHandler): Disposable
   close(): Promise<void>

@@ -1,4 +1,5 @@
-import type { Kysely, Transaction } from 'kysely'
+import { orAbort } from '@slipway/kit/abort'
+import { sql, type Kysely, type Transaction } from 'kysely'
 import type { Backend, Channel, NoticeHandler } from './backend.ts'
 import type { BulkInsert } from './bulk.ts'
 import type { DialectName, NewRow } from './columns.ts'
@@ -11,6 +12,7 @@ export type Reader = Kysely<Tables>
 /** A transaction; what depends on its success waits for `afterCommit`. */
 export interface Tx {
   readonly sql: Transaction<Tables>
+  readonly dialect: DialectName
   /** Writes rows of a table of `bulkTables`, each with all its columns, with statements that were prepared once. */
   insertAll<Table extends BulkTable>(table: Table, rows: readonly NewRow<Tables[Table]>[]): Promise<void>
   /** As `insertAll`, but leaves rows whose key is there already as they are. */
@@ -40,6 +42,16 @@ export class Database implements AsyncDisposable {
     const result = await this.read.transaction().execute(sql => open.run(sql, work))
     open.committed()
     return result
+  }
+
+  /** Runs `work` while no server on this database runs other work of this name. It may take connections of its own. */
+  exclusive<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return this.#backend.exclusive(name, work)
+  }
+
+  /** Rejects when the database does not answer within `withinMs`. */
+  async ping({ withinMs }: { readonly withinMs: number }): Promise<void> {
+    await orAbort(sql`select 1`.execute(this.read), AbortSignal.timeout(withinMs))
   }
 
   /** Tells `payload` (at most 7,999 bytes) to whoever listens, on all servers, once the transaction is on disk. */
@@ -74,6 +86,7 @@ class OpenTransaction {
     try {
       const value = await work({
         sql,
+        dialect: this.#backend.dialect,
         insertAll: (table, rows) => this.#insert(sql, { table, rows, skipExisting: false }),
         insertMissing: (table, rows) => this.#insert(sql, { table, rows, skipExisting: true }),
         beforeCommit: action => this.#last.push(action),

@@ -1,5 +1,6 @@
 import { AppError } from '@slipway/protocol/errors'
 import type { Backend } from './backend.ts'
+import { isPostgres } from './place.ts'
 import { openSqlite } from './sqlite.ts'
 
 export interface BackendOptions {
@@ -9,10 +10,6 @@ export interface BackendOptions {
 }
 
 const usualPoolSize = 10
-
-export function isPostgres(place: string): boolean {
-  return /^postgres(ql)?:\/\//i.test(place)
-}
 
 export async function openBackend(place: string, options: BackendOptions): Promise<Backend> {
   if (!isPostgres(place)) return openSqlite(place)
@@ -27,7 +24,7 @@ export function cannotBeUsed(place: string, cause: unknown): unknown {
   if (!isPostgres(place) || cause instanceof AppError || !(cause instanceof Error)) return cause
   return new AppError(
     'config.invalid',
-    `Postgres cannot be used: ${cause.message} Start it, or correct SLIPWAY_DATABASE_URL.`,
+    `Postgres cannot be used: ${cause.message.replace(/\.?$/, '.')} Start it, or correct SLIPWAY_DATABASE_URL.`,
     { cause },
   )
 }

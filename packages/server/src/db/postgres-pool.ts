@@ -26,14 +26,16 @@ const idleInTransactionMs = 15_000
  * own answer comes out as `DatabaseUnavailable`. Texts with NUL are kept losslessly.
  */
 export function openPool(options: PostgresOptions, sockets: Sockets): PostgresPool {
+  // The pool waits for the promise before it hands the connection out.
+  const onConnect = (client: pg.ClientBase): unknown => prepareSession(client, options)
   const pool = new pg.Pool({
     ...clientOptions(options.url, sockets),
     max: options.poolSize,
     // Statements that do not wait for each other's results travel together.
     pipeline: true,
     ...(options.isPatient ? {} : { query_timeout: answerMs }),
-    onConnect: client => prepareSession(client, options),
-  } as pg.PoolConfig)
+    onConnect,
+  })
   // A connection that breaks while nobody uses it is replaced at the next use.
   pool.on('error', () => undefined)
   const wrapped = new WeakMap<pg.PoolClient, PostgresPoolClient>()
@@ -127,5 +129,5 @@ const texts = new Set<number>([pg.types.builtins.TEXT, pg.types.builtins.VARCHAR
 const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') => {
   if (numbers.has(oid)) return Number
   if (texts.has(oid)) return decodeText
-  return pg.types.getTypeParser(oid, format as 'text') as (value: unknown) => unknown
+  return pg.types.getTypeParser(oid, format) as (value: unknown) => unknown
 }

@@ -1,4 +1,4 @@
-import { CompiledQuery, Kysely, PostgresDialect } from 'kysely'
+import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import type { Backend } from './backend.ts'
 import { columnsOf, valueOf, type BulkInsert } from './bulk.ts'
 import type { ColumnKind } from './columns.ts'
@@ -6,11 +6,13 @@ import { PostgresListener } from './postgres-listener.ts'
 import { listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
 import { Sockets } from './postgres-sockets.ts'
 import type { Tables } from './tables.ts'
+import { turns } from './turns.ts'
 
 /** Postgres 13 or later. Connects when it is first used. */
 export function openPostgres(options: PostgresOptions): Backend {
   const sockets = new Sockets()
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: openPool(options, sockets) }) })
+  const turn = turns()
   const listener = new PostgresListener(listenerOptions(options, sockets))
   return {
     dialect: 'postgres',
@@ -19,12 +21,26 @@ export function openPostgres(options: PostgresOptions): Backend {
       const statement = insertStatement(insert)
       for (const lists of portions(insert)) await transaction.executeQuery(CompiledQuery.raw(statement, lists))
     },
-    notify: async ({ sql }, { channel, payload }) => {
-      await sql.executeQuery(CompiledQuery.raw('select pg_notify($1, $2)', [channel, payload]))
+    exclusive: (name, work) => turn(name, () => withLock(kysely, name, work)),
+    notify: async (tx, { channel, payload }) => {
+      await tx.sql.executeQuery(CompiledQuery.raw('select pg_notify($1, $2)', [channel, payload]))
     },
     listen: (channel, handler) => listener.listen(channel, handler),
     close: () => sockets.closeAfter(Promise.all([listener[Symbol.asyncDispose](), kysely.destroy()])),
   }
+}
+
+// The lock lives as long as the connection, and so not longer than this server. Its number is made from its name.
+function withLock<T>(kysely: Kysely<Tables>, name: string, work: () => Promise<T>): Promise<T> {
+  return kysely.connection().execute(async connection => {
+    await sql`select pg_advisory_lock(hashtextextended(${name}, 0))`.execute(connection)
+    try {
+      return await work()
+    } finally {
+      // Where this fails the connection is broken, and the lock gone with it.
+      await sql`select pg_advisory_unlock(hashtextextended(${name}, 0))`.execute(connection).catch(() => undefined)
+    }
+  })
 }
 
 const arrays: Readonly<Record<ColumnKind, string>> = {

@@ -2,6 +2,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
 import type { Backend } from './backend.ts'
 import { columnsOf, valueOf, type BulkColumn, type BulkInsert } from './bulk.ts'
+import { turns } from './turns.ts'
 import { Handlers } from './handlers.ts'
 import type { Tables } from './tables.ts'
 
@@ -25,6 +26,7 @@ export function openSqlite(path: string): Backend {
       inserter.insert(rows)
       return Promise.resolve()
     },
+    exclusive: turns(),
     // One server works on the file, so that all listeners are in this process.
     notify: (tx, { channel, payload }) => {
       tx.afterCommit(() => handlers.tell(channel, payload))

@@ -50,6 +50,23 @@ export function findVersion(
     .executeTakeFirst()
 }
 
+/** As `findVersion`; nobody changes or removes the version until the transaction ends. */
+export function lockVersion(
+  tx: Tx,
+  { planId, version }: { readonly planId: string; readonly version: string },
+): Promise<Pick<VersionRow, 'digest'> | undefined> {
+  return (
+    tx.sql
+      .selectFrom('plan_version')
+      .select('digest')
+      .where('plan_id', '=', planId)
+      .where('version', '=', version)
+      // SQLite has one writer at a time.
+      .$if(tx.dialect === 'postgres', query => query.forShare())
+      .executeTakeFirst()
+  )
+}
+
 /** Newest first. */
 export function selectVersions(
   reader: Reader,

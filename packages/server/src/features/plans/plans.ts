@@ -38,6 +38,7 @@ import {
   countPlans,
   deletePlan,
   findVersion,
+  lockVersion,
   putVersion,
   registeredDigests,
   selectActive,
@@ -115,7 +116,6 @@ export class Plans {
   readonly #limits: ArchiveLimits
   readonly #staging: Staging
   readonly #cache = new PlanCache<DeployedPlan>(64)
-  #last: Promise<unknown> = Promise.resolve()
 
   constructor(deps: PlansDeps) {
     this.#deps = deps
@@ -130,7 +130,7 @@ export class Plans {
   /** Makes the folders. No package is read. */
   async open(): Promise<void> {
     await mkdir(this.#deps.plansDir, { recursive: true })
-    await this.#staging.clear()
+    await this.#staging.clear({ isShared: this.#deps.db.dialect === 'postgres' })
   }
 
   /**
@@ -239,7 +239,7 @@ export class Plans {
    * adds a run, so that no run is added to a package that is being removed.
    */
   async assertDeployed(tx: Tx, { planId, version, digest }: DeployedPlan): Promise<void> {
-    const row = await findVersion(tx.sql, { planId, version })
+    const row = await lockVersion(tx, { planId, version })
     if (row?.digest !== digest) {
       throw new AppError('plan.unknown', `The plan ${planId} was changed or undeployed just now. Try again.`)
     }
@@ -372,9 +372,7 @@ export class Plans {
   }
 
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work)
-    this.#last = result.catch(() => undefined)
-    return result
+    return this.#deps.db.exclusive('plans', work)
   }
 }
 

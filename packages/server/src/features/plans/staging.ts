@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '@slipway/protocol/errors'
 
 /** Packages that arrive at the same time; each may take its full size on the disk. */
 const mostAtOnce = 4
+/** No package takes as long as this to arrive. */
+const longestMs = 24 * 60 * 60 * 1000
 
 /** The folder where packages are until they are known to be good. What is in it at a start is what a crash has left. */
 export class Staging {
@@ -20,9 +22,14 @@ export class Staging {
     return join(this.#folder, randomBytes(8).toString('hex'))
   }
 
-  async clear(): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true })
+  /** Removes what a crash has left. Where other servers share the folder, only what none of them can be at work on. */
+  async clear({ isShared }: { readonly isShared: boolean }): Promise<void> {
     await mkdir(this.#folder, { recursive: true })
+    for (const name of await readdir(this.#folder)) {
+      const path = join(this.#folder, name)
+      if (isShared && !(await isOld(path))) continue
+      await rm(path, { recursive: true, force: true })
+    }
   }
 
   /** An empty folder that is gone after `work`, however that ends. Throws `server.busy`. */
@@ -39,5 +46,14 @@ export class Staging {
       this.#open -= 1
       await rm(folder, { recursive: true, force: true })
     }
+  }
+}
+
+async function isOld(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).mtimeMs < Date.now() - longestMs
+  } catch {
+    // Its server has just removed it.
+    return false
   }
 }
