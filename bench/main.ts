@@ -1,37 +1,60 @@
 import { parseArgs } from 'node:util'
+import { benchDurable } from './durable.ts'
 import { benchEngine } from './engine.ts'
 import { printReport, writeRows, type Report } from './report.ts'
 
 export interface BenchOptions {
   /** Only the parts of the bench with these names; all when empty. */
   readonly parts: readonly string[]
+  /** Only those whose names have one of these in them; all when empty. */
+  readonly only: readonly string[]
+  /** How often each figure is taken; the bench's usual number when null. */
+  readonly rounds: number | null
 }
 
-const benches: Readonly<Record<string, (options: BenchOptions) => Promise<Report>>> = { engine: benchEngine }
+const benches: Readonly<Record<string, (options: BenchOptions) => Promise<Report>>> = {
+  engine: benchEngine,
+  durable: benchDurable,
+}
 
-/** `bench <name> [--json <file>] [--part <part>]…`. Exit codes: 0 measured, 2 wrong use. */
+const usage = 'npm run bench -- <name> [--json <file>] [--part <part>]… [--rounds <n>] [--only <name>]…'
+
+/** See `usage`. Exit codes: 0 measured, 2 wrong use. */
 async function main(): Promise<number> {
   const parsed = readArguments()
   const bench = benches[parsed?.name ?? '']
   if (!parsed || !bench) {
-    console.error('Usage: npm run bench -- <name> [--json <file>] [--part <part>]…')
+    console.error(`Usage: ${usage}`)
     console.error(`Benches: ${Object.keys(benches).join(', ')}`)
     return 2
   }
-  const report = await bench({ parts: parsed.parts })
+  const report = await bench(parsed)
   printReport(parsed.name, report)
   if (parsed.json !== undefined) writeRows(parsed.json, report.rows)
   return 0
 }
 
-function readArguments(): { name: string; json: string | undefined; parts: readonly string[] } | null {
+interface Arguments extends BenchOptions {
+  readonly name: string
+  readonly json: string | undefined
+}
+
+function readArguments(): Arguments | null {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'string' }, part: { type: 'string', multiple: true } },
+      options: {
+        json: { type: 'string' },
+        part: { type: 'string', multiple: true },
+        only: { type: 'string', multiple: true },
+        rounds: { type: 'string' },
+      },
     })
     const [name, ...more] = positionals
-    return name === undefined || more.length > 0 ? null : { name, json: values.json, parts: values.part ?? [] }
+    const rounds = values.rounds === undefined ? null : Number(values.rounds)
+    if (name === undefined || more.length > 0) return null
+    if (rounds !== null && !(Number.isInteger(rounds) && rounds > 0)) return null
+    return { name, json: values.json, parts: values.part ?? [], only: values.only ?? [], rounds }
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error))
     return null

@@ -23,6 +23,8 @@ export interface Report {
   /** Metrics that could not be measured here, with the reason. */
   readonly left: readonly string[]
   readonly notMeasured: readonly string[]
+  /** What has to be known to read the rows: a heading and its lines. */
+  readonly stated?: readonly string[]
 }
 
 export interface Measured {
@@ -52,7 +54,7 @@ export function rowOf(metric: string, { unit, rounds, better, peer, note = '' }:
   }
 }
 
-export function printReport(name: string, { rows, left, notMeasured }: Report): void {
+export function printReport(name: string, { rows, left, notMeasured, stated = [] }: Report): void {
   const cells = rows.map(row => [
     row.metric,
     row.ours.toLocaleString('en'),
@@ -69,6 +71,9 @@ export function printReport(name: string, { rows, left, notMeasured }: Report): 
     console.log(line.map((cell, column) => (column === 6 ? cell : cell.padEnd(widths[column] ?? 0))).join('  '))
   }
   for (const reason of left) console.log(`left out: ${reason}`)
+  const [heading, ...lines] = stated
+  if (heading !== undefined) console.log(`\n${heading}`)
+  for (const line of lines) console.log(`  - ${line}`)
   console.log('\nNot measured:')
   for (const line of notMeasured) console.log(`  - ${line}`)
 }

@@ -24,18 +24,23 @@ export interface ServerProcess extends AsyncDisposable {
   /** Resident memory now and at its highest, of the server's own process, in MB; null where the system does not say. */
   memory(): { readonly nowMb: number; readonly peakMb: number } | null
   stop(): Promise<void>
+  /** `kill -9`. */
+  kill(): Promise<void>
 }
 
 export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** For Node, before the program. */
   readonly flags?: readonly string[]
+  /** What starts Node, such as `strace` with its options. */
+  readonly wrapper?: readonly string[] | undefined
 }
 
 export async function startServerProcess(dataDir: string, options: ServerOptions = {}): Promise<ServerProcess> {
   const port = await freePort()
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [...(options.flags ?? []), program], {
+  const [node = '', ...args] = [...(options.wrapper ?? []), process.execPath, ...(options.flags ?? []), program]
+  const child = spawn(node, args, {
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
@@ -55,8 +60,12 @@ export async function startServerProcess(dataDir: string, options: ServerOptions
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
     await exited
   }
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await exited
+  }
   const pid = child.pid ?? 0
-  return { url, pid, readyMs, memory: () => memoryOf(pid), stop, [Symbol.asyncDispose]: stop }
+  return { url, pid, readyMs, memory: () => memoryOf(pid), stop, kill, [Symbol.asyncDispose]: stop }
 }
 
 async function untilReady(child: ChildProcess, port: number): Promise<void> {
@@ -79,7 +88,7 @@ function statusOf(port: number): Promise<number | null> {
   })
 }
 
-function memoryOf(pid: number): { nowMb: number; peakMb: number } | null {
+export function memoryOf(pid: number): { nowMb: number; peakMb: number } | null {
   const file = `/proc/${pid}/status`
   if (!existsSync(file)) return null
   const status = readFileSync(file, 'utf8')
@@ -88,7 +97,7 @@ function memoryOf(pid: number): { nowMb: number; peakMb: number } | null {
   return { nowMb: megabytes('VmRSS'), peakMb: megabytes('VmHWM') }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
@@ -106,7 +115,14 @@ export class TemporaryFolder implements Disposable {
   }
 }
 
-/** Posts JSON over one kept connection; Node's own client costs less than `fetch` and so hides less. */
+interface Reply {
+  readonly status: number
+  readonly text: string
+  /** When its last byte was there, as `performance.now()` says it. */
+  readonly at: number
+}
+
+/** Sends JSON over kept connections; Node's own client costs less than `fetch` and so hides less. */
 export class Poster implements Disposable {
   readonly #url: string
   readonly #agent = new Agent({ keepAlive: true })
@@ -115,11 +131,19 @@ export class Poster implements Disposable {
     this.#url = url
   }
 
-  post(path: string, body: unknown): Promise<{ readonly status: number; readonly text: string; readonly at: number }> {
+  post(path: string, body: unknown): Promise<Reply> {
+    return this.#send('POST', path, JSON.stringify(body))
+  }
+
+  get(path: string): Promise<Reply> {
+    return this.#send('GET', path, '')
+  }
+
+  #send(method: 'GET' | 'POST', path: string, text: string): Promise<Reply> {
     return new Promise((done, failed) => {
-      const text = JSON.stringify(body)
-      const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-      const asked = request(`${this.#url}${path}`, { method: 'POST', agent: this.#agent, headers }, reply => {
+      const body = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+      const headers = method === 'POST' ? body : {}
+      const asked = request(`${this.#url}${path}`, { method, agent: this.#agent, headers }, reply => {
         const parts: Buffer[] = []
         reply.on('data', (part: Buffer) => parts.push(part))
         reply.on('end', () =>

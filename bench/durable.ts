@@ -1,0 +1,65 @@
+import { benchKill, benchResume, benchWaiting } from './durable-recovery.ts'
+import type { Field } from './durable-field.ts'
+import { benchAlone, benchDisk, benchThroughput } from './durable-speed.ts'
+import { benchSyncs } from './durable-syncs.ts'
+import type { BenchOptions } from './main.ts'
+import { ours, oursOnPostgresMissing } from './ours.ts'
+import { installPeers, peers } from './peers.ts'
+import { missingPostgres, PostgresCluster } from './postgres-cluster.ts'
+import type { Report, Row } from './report.ts'
+import { buildPrograms } from './server-process.ts'
+
+const usualRounds = 5
+
+const parts: Readonly<Record<string, (field: Field) => Promise<Row[]>>> = {
+  fsync: benchSyncs,
+  throughput: benchThroughput,
+  alone: benchAlone,
+  disk: benchDisk,
+  resume: benchResume,
+  kill: benchKill,
+  waiting: benchWaiting,
+}
+
+/** Equally durable steps of ours and of peers, in turn on this machine: speed, disk, memory and recovery. */
+export async function benchDurable(options: BenchOptions): Promise<Report> {
+  buildPrograms()
+  const left: string[] = []
+  const contenders = present(left, options.only)
+  await using cluster = missingPostgres() === null ? await PostgresCluster.start() : null
+  const field: Field = { contenders, cluster, rounds: options.rounds ?? usualRounds, left }
+  const rows: Row[] = []
+  for (const [name, part] of Object.entries(parts)) {
+    if (options.parts.length > 0 && !options.parts.includes(name)) continue
+    console.error(`measuring ${name} …`)
+    rows.push(...(await part(field)))
+  }
+  const durable = contenders.map(({ name, durability }) => `${name}: ${durability}`)
+  return { rows, left, notMeasured, stated: ['How each write gets to the disk (counted by --part fsync):', ...durable] }
+}
+
+/** Who can be measured here; the others are named with the reason. */
+function present(left: string[], only: readonly string[]): Field['contenders'] {
+  const noPeers = installPeers()
+  const noPostgres = missingPostgres()
+  const noPostgresOfOurs = oursOnPostgresMissing()
+  return [...ours, ...peers].filter(({ name, isOurs, store }) => {
+    if (only.length > 0 && !only.some(part => name.toLowerCase().includes(part.toLowerCase()))) return false
+    const missing = [
+      isOurs ? null : noPeers,
+      store === 'Postgres' ? noPostgres : null,
+      store === 'Postgres' && isOurs ? noPostgresOfOurs : null,
+    ].find(reason => reason !== null)
+    if (missing !== undefined) left.push(`${name} (${missing})`)
+    return missing === undefined
+  })
+}
+
+const notMeasured = [
+  'a network, several machines, replication: everybody has one node on this machine',
+  'steps that take time: each returns a small text at once, except where the table says that it waits',
+  'a disk other than the one of the temporary folder; what its cache promises of a sync is taken as true',
+  'the time of clients is not taken out: theirs and ours share the cores with what they ask',
+  'peers with many processes at once: each is one process, as ours is, with its handlers or its server beside it',
+  'recovery by a library that has none: LangGraph.js gets a loop over its unfinished threads at the start',
+]
