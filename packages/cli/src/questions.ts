@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
-import type { PendingInput } from '@slipway/protocol/runs'
-import type { Answer, Client } from '@slipway/sdk/client'
+import type { PendingInput } from '@slipway/protocol/inputs'
+import type { Client } from '@slipway/sdk/client'
+import type { Answer } from '@slipway/sdk/inputs'
 import { plain } from './text.ts'
 import type { Terminal } from './terminal.ts'
 

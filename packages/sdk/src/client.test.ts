@@ -33,6 +33,9 @@ const run = {
     cycle_count: 0,
     current_inference: null,
   },
+  held: null,
+  forked_from: null,
+  deadline_at: null,
   error: null,
 }
 

@@ -33,6 +33,7 @@ function playing(serve: (url: URL, connection: number) => readonly (object | 'cu
 }
 
 const event = (seq: number, name = 'inference:started') => ({ event: name, id: seq + 100, seq, run_id: 'r', ts: seq })
+const finished = { event: 'closing', reason: 'finished' }
 const connected = { event: 'connected', run_id: 'r', after: 0 }
 const client = (status = 503, code = 'server.busy'): Client =>
   createClient({
@@ -53,7 +54,7 @@ test('[SDK-5] a cut connection goes on behind the last event, without gaps or re
   const urls = playing((_url, connection) =>
     connection === 1
       ? [connected, event(1), event(2), 'cut']
-      : [connected, event(2), event(3), event(4, 'run:completed'), event(5)],
+      : [connected, event(2), event(3), event(4, 'run:completed'), finished],
   )
   const states: ConnectionState['type'][] = []
   const stream = followRun(client(), 'r', { firstDelayMs: 1, onConnection: state => states.push(state.type) })
@@ -63,13 +64,23 @@ test('[SDK-5] a cut connection goes on behind the last event, without gaps or re
 })
 
 test('[SDK-5] a closing frame that says finished ends the stream', async () => {
-  playing(() => [connected, { event: 'closing', reason: 'finished' }, 'cut'])
+  playing(() => [connected, finished, 'cut'])
   expect(await seqs(followRun(client(), 'r', { after: 9 }))).toEqual([])
 })
 
 test('[SDK-5] frames that this version does not know are passed over', async () => {
-  playing(() => [connected, { event: 'new:thing', seq: 1 }, { odd: true }, event(2, 'run:failed')])
+  playing(() => [connected, { event: 'new:thing', seq: 1 }, { odd: true }, event(2, 'run:failed'), finished])
   expect(await seqs(followRun(client(), 'r'))).toEqual([2])
+})
+
+test('[SDK-9] a run that goes on after it was over is followed to its last end', async () => {
+  const urls = playing((_url, connection) =>
+    connection === 1
+      ? [connected, event(1, 'run:failed'), event(2, 'execution:partial_reset'), event(3, 'execution:paused'), 'cut']
+      : [connected, event(4, 'execution:resumed'), event(5, 'run:completed'), finished],
+  )
+  expect(await seqs(followRun(client(), 'r', { firstDelayMs: 1 }))).toEqual([1, 2, 3, 4, 5])
+  expect(urls[1]).toBe('ws://server/ws/runs/r?after=3')
 })
 
 test('[SDK-6] a refused socket is explained by the same request over HTTP', async () => {
@@ -98,7 +109,7 @@ test('[SDK-5] an aborted signal ends the stream with its reason', async () => {
 test('[SDK-7] what does not fit into memory is asked for again from the last event taken', async () => {
   const all = Array.from({ length: 25_000 }, (_, n) => event(n + 1))
   const last = event(25_001, 'run:completed')
-  const urls = playing(url => [connected, ...all.slice(Number(url.searchParams.get('after'))), last])
+  const urls = playing(url => [connected, ...all.slice(Number(url.searchParams.get('after'))), last, finished])
   const found = await seqs(followRun(client(), 'r', { firstDelayMs: 1 }))
   expect(found).toHaveLength(25_001)
   expect(found.every((seq, n) => seq === n + 1)).toBe(true)

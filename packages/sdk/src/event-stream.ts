@@ -22,9 +22,10 @@ export type ConnectionState =
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly reason: string }
 
 /**
- * The events of one run, each once and in order of `seq`, through lost connections and restarts of the server. Ends
- * behind `run:completed` or `run:failed`. Rejects with `run.unknown`, `auth.required` and whatever else no further
- * attempt can mend; with the signal's reason when that aborts.
+ * The events of one run, each once and in order of `seq`, through lost connections and restarts of the server. It waits
+ * while the run is paused or waits for people, and ends once the run is over and its last event was given: a run that
+ * went on after its end has several of `run:completed` and `run:failed`. Rejects with `run.unknown`, `auth.required` and
+ * whatever else no further attempt can mend; with the signal's reason when that aborts.
  */
 export function followRun(client: Client, runId: string, options: FollowOptions = {}): AsyncGenerator<RunEvent> {
   return follow(client, {
@@ -32,7 +33,6 @@ export function followRun(client: Client, runId: string, options: FollowOptions 
     path: sockets.run.replace(':id', encodeURIComponent(runId)),
     after: options.after ?? 0,
     numberOf: event => event.seq,
-    isLast: event => event.event === 'run:completed' || event.event === 'run:failed',
     probe: signal => client.run(runId, { signal }),
   })
 }
@@ -43,7 +43,6 @@ export function followAll(client: Client, options: FollowOptions = {}): AsyncGen
     ...options,
     path: sockets.all,
     numberOf: event => event.id,
-    isLast: () => false,
     probe: signal => client.runs({ limit: 1, signal }),
   })
 }
@@ -53,7 +52,6 @@ type ClosingReason = ReturnType<typeof Closing.parse>['reason']
 interface Followed extends FollowOptions {
   readonly path: string
   readonly numberOf: (event: RunEvent) => number
-  readonly isLast: (event: RunEvent) => boolean
   /** The same thing over HTTP, whose error says why a socket was refused: browsers hide that. */
   readonly probe: (signal: AbortSignal) => Promise<unknown>
 }
@@ -85,7 +83,7 @@ interface ConnectionEnd extends SocketEnd {
   readonly closing: ClosingReason | undefined
 }
 
-/** The events of one connection. Ends as `finished` behind the last event, whatever the server says after it. */
+/** The events of one connection. Only the server knows which end of a run is its last, and says so with `finished`. */
 async function* oneConnection(
   client: Client,
   options: Followed,
@@ -99,15 +97,16 @@ async function* oneConnection(
       const frame = readFrame(next.value)
       if (frame.type === 'unreadable') continue
       position.attempt = 0
-      if (frame.type === 'closing') closing = frame.reason
-      else if (frame.type === 'connected') {
+      if (frame.type === 'closing') {
+        closing = frame.reason
+        if (closing === 'finished') return { opened: true, reason: closing, closing }
+      } else if (frame.type === 'connected') {
         position.after ??= frame.after
         options.onConnection?.({ type: 'connected', after: position.after })
       } else if (options.numberOf(frame.event) > (position.after ?? 0)) {
         // Counted before it is handed on: whoever reads on has taken it.
         position.after = options.numberOf(frame.event)
         yield frame.event
-        if (options.isLast(frame.event)) return { opened: true, reason: 'finished', closing: 'finished' }
       }
     }
   } finally {

@@ -30,7 +30,9 @@ export type AnyRoute = Route
 interface Upload {
   readonly field: string
   readonly name: string
-  readonly bytes: Uint8Array
+  /** Media type of the content. */
+  readonly type: string
+  readonly content: Uint8Array | Blob
 }
 
 /** What a route is called with. Which parts it needs is said by the route; the server refuses what is missing. */
@@ -38,7 +40,7 @@ export interface CallInput<R extends AnyRoute> {
   readonly params?: ParamsOf<R> | undefined
   readonly query?: Partial<QueryInputOf<R>> | undefined
   readonly body?: BodyInputOf<R> | undefined
-  readonly upload?: Upload | undefined
+  readonly uploads?: readonly Upload[] | undefined
 }
 
 type ItemOf<List> = List extends readonly (infer Item)[] ? Item : never
@@ -48,31 +50,46 @@ export interface Transport {
   readonly call: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<ReplyOf<R>>
   readonly page: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<Page<ItemOf<ReplyOf<R>>>>
   readonly download: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<Uint8Array>
+  /** A reply of any size as it arrives; the time limit is for silence, not for the whole. */
+  readonly stream: <R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting) => Promise<ReadableStream<Uint8Array>>
 }
 
 const defaultTimeoutMs = 30_000
+export const uploadTimeoutMs = 300_000
 
 export function createTransport(options: ClientOptions): Transport {
   const url = checkedUrl(options.url)
+  const start = async (route: AnyRoute, input: CallInput<AnyRoute> & Waiting): Promise<Exchange> => {
+    const limitMs = input.timeoutMs ?? options.timeoutMs ?? defaultTimeoutMs
+    const silence = silenceAfter(limitMs)
+    const asked = [options.signal, input.signal].filter(signal => signal !== undefined)
+    const attempt: Attempt = { url, timeout: silence.signal, limitMs, signals: asked }
+    try {
+      const response = await (options.fetch ?? fetch)(url + pathOf(route, input), {
+        method: route.method,
+        ...requestBody(input, options.token),
+        signal: AbortSignal.any([silence.signal, ...asked]),
+        redirect: 'error',
+      })
+      if (!response.ok) throw await errorOf(response)
+      return { response, attempt, silence }
+    } catch (error) {
+      silence.end()
+      throw explained(error, attempt)
+    }
+  }
   const send = async <T>(
     route: AnyRoute,
     input: CallInput<AnyRoute> & Waiting,
     read: (response: Response) => Promise<T>,
   ): Promise<T> => {
-    const limitMs = input.timeoutMs ?? options.timeoutMs ?? defaultTimeoutMs
-    const timeout = AbortSignal.timeout(limitMs)
-    const signals = [timeout, options.signal, input.signal].filter(signal => signal !== undefined)
+    const { response, attempt, silence } = await start(route, input)
     try {
-      const response = await (options.fetch ?? fetch)(url + pathOf(route, input), {
-        method: route.method,
-        ...requestBody(input, options.token),
-        signal: AbortSignal.any(signals),
-        redirect: 'error',
-      })
-      if (!response.ok) throw await errorOf(response)
       return await read(response)
     } catch (error) {
-      throw explained(error, { url, timeout, limitMs, signals: [options.signal, input.signal] })
+      throw explained(error, attempt)
+    } finally {
+      silence.end()
     }
   }
   const json = <R extends AnyRoute>(route: R, response: Response): Promise<ReplyOf<R>> =>
@@ -86,7 +103,58 @@ export function createTransport(options: ClientOptions): Transport {
         return { items: (Array.isArray(items) ? items : []) as ItemOf<typeof items>[], next: nextOf(response.headers) }
       }),
     download: (route, input = {}) => send(route, input, async response => new Uint8Array(await response.arrayBuffer())),
+    stream: async (route, input = {}) => arriving(await start(route, input)),
   }
+}
+
+interface Exchange {
+  readonly response: Response
+  readonly attempt: Attempt
+  readonly silence: Silence
+}
+
+interface Silence {
+  /** Aborted when nothing was heard for too long. */
+  readonly signal: AbortSignal
+  readonly heard: () => void
+  readonly end: () => void
+}
+
+function silenceAfter(ms: number): Silence {
+  const controller = new AbortController()
+  const tooLong = (): void => controller.abort(new DOMException('No answer in time', 'TimeoutError'))
+  let timer = setTimeout(tooLong, ms)
+  return {
+    signal: controller.signal,
+    heard() {
+      clearTimeout(timer)
+      timer = setTimeout(tooLong, ms)
+    },
+    end: () => clearTimeout(timer),
+  }
+}
+
+function arriving({ response, attempt, silence }: Exchange): ReadableStream<Uint8Array> {
+  const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader()
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      // A reader that takes its time is no silence of the server.
+      silence.heard()
+      try {
+        const next = await reader?.read()
+        silence.end()
+        if (next === undefined || next.done) return controller.close()
+        controller.enqueue(next.value)
+      } catch (error) {
+        silence.end()
+        controller.error(explained(error, attempt))
+      }
+    },
+    cancel: reason => {
+      silence.end()
+      return reader?.cancel(reason)
+    },
+  })
 }
 
 function checkedUrl(url: string): string {
@@ -106,8 +174,10 @@ function pathOf(route: AnyRoute, input: CallInput<AnyRoute>): string {
     })
     .join('/')
   const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(input.query ?? {}))
-    if (value !== undefined && value !== null) query.set(name, typeof value === 'string' ? value : writeJson(value))
+  for (const [name, given] of Object.entries(input.query ?? {}))
+    for (const value of (Array.isArray(given) ? given : [given]) as readonly unknown[])
+      if (value !== undefined && value !== null)
+        query.append(name, typeof value === 'string' ? value : writeJson(value))
   return query.size === 0 ? path : `${path}?${query.toString()}`
 }
 
@@ -117,14 +187,12 @@ function requestBody(
 ): { readonly headers: Record<string, string>; readonly body?: string | FormData } {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (token !== undefined) headers['authorization'] = `Bearer ${token}`
-  if (input.upload) {
+  if (input.uploads) {
     const form = new FormData()
-    // A copy, because a Blob does not take bytes of a shared buffer.
-    form.set(
-      input.upload.field,
-      new Blob([Uint8Array.from(input.upload.bytes)], { type: 'application/zip' }),
-      input.upload.name,
-    )
+    for (const { field, name, type, content } of input.uploads) {
+      // A copy of bytes, because a Blob does not take those of a shared buffer.
+      form.append(field, content instanceof Blob ? content : new Blob([Uint8Array.from(content)], { type }), name)
+    }
     return { headers, body: form }
   }
   if (input.body === undefined) return { headers }

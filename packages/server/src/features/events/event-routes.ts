@@ -52,16 +52,18 @@ export function eventSockets(log: EventLog, runs: RunDirectory): SocketRoute[] {
   ]
 }
 
-/** The events of a run up to its last one. */
+/** The events of a run up to its last one. A run can go on after it was over, so that not every end is the last. */
 async function* followRun(
   log: EventLog,
   runs: RunDirectory,
   { runId, after: seen, signal }: FollowOptions & { readonly runId: RunId; readonly after: number },
 ): AsyncGenerator<RunEvent> {
-  if ((await runs.isOver(runId)) && seen >= (await log.lastSeqOfRun(runId))) return
+  const isLast = async (seq: number): Promise<boolean> =>
+    (await runs.isOver(runId)) && seq >= (await log.lastSeqOfRun(runId))
+  if (await isLast(seen)) return
   for await (const event of log.follow({ runId, after: seen, signal })) {
     yield event
-    if (event.event === 'run:completed' || event.event === 'run:failed') return
+    if ((event.event === 'run:completed' || event.event === 'run:failed') && (await isLast(event.seq))) return
   }
 }
 
