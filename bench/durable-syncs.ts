@@ -130,7 +130,7 @@ async function orderOfOurs(concurrency: number): Promise<Order> {
     await Promise.all(Array.from({ length: concurrency }, worker))
     await sleep(settleMs)
   }
-  return checkOrder(file, { runs, answers })
+  return await checkOrder(file, { runs, answers })
 }
 
 function rowsOfOrder(order: Order, concurrency: number): Row[] {

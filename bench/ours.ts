@@ -8,7 +8,7 @@ import type { Contender, Home, OpenOptions, Order, Played, Session } from './con
 import { ModelStub } from './model-stub.ts'
 import { PeerProcess } from './peer-process.ts'
 import { playRun } from './served-runs.ts'
-import { Poster, startServerProcess, Watcher, type ServerProcess } from './server-process.ts'
+import { migrateDatabase, Poster, startServerProcess, Watcher, type ServerProcess } from './server-process.ts'
 
 const pollMs = 10
 const postersAtOnce = 16
@@ -56,6 +56,7 @@ export function oursOnPostgresMissing(): string | null {
 
 async function openChild(home: Home, options: OpenOptions): Promise<Session> {
   const { onStep, wrapper } = options
+  migrate(home, options)
   return PeerProcess.start(join(import.meta.dirname, 'ours-child.ts'), {
     settings: {
       folder: home.folder,
@@ -75,6 +76,7 @@ async function openServer(home: Home, options: OpenOptions): Promise<Session> {
   // The demo model inside the server answers at once; where steps are watched or take time, a model is called.
   const stub = options.onStep || options.stepMs ? await openStub(options) : null
   if (stub) writeAgents(home, stub)
+  migrate(home, options)
   const server = await startServerProcess(home.folder, {
     env: {
       SLIPWAY_MAX_CONCURRENT_RUNS: String(options.concurrency),
@@ -83,6 +85,11 @@ async function openServer(home: Home, options: OpenOptions): Promise<Session> {
     wrapper: options.wrapper,
   })
   return new ServerSession(server, stub)
+}
+
+// A start that has something to resume finds a database that it knows, and is not to wait for anything else.
+function migrate(home: Home, { resume = false }: OpenOptions): void {
+  if (home.databaseUrl !== null && !resume) migrateDatabase(home.databaseUrl, home.folder)
 }
 
 function openStub({ onStep, stepMs = 0 }: OpenOptions): Promise<ModelStub> {

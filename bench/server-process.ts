@@ -8,11 +8,18 @@ import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const program = resolve('dist/server.mjs')
+const migration = resolve('dist/migrate.mjs')
 const patienceMs = 60_000
 
 /** Bundles the programs, so that what is measured is what is shipped. */
 export function buildPrograms(): void {
   execFileSync(process.execPath, ['tools/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] })
+}
+
+/** Brings an empty Postgres database to the server's schema, which a server does by itself only on SQLite. */
+export function migrateDatabase(databaseUrl: string, dataDir: string): void {
+  const env = { PATH: process.env['PATH'], DATABASE_URL: databaseUrl, SLIPWAY_DATA_DIR: dataDir }
+  execFileSync(process.execPath, [migration], { env, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** The built server in a process of its own. */
