@@ -76,3 +76,31 @@ test('[APP-11] settings of the file that nobody reads are named', async () => {
   const { settings, unknown } = await readConfig(name => (name === 'SLIPWAY_DATA_DIR' ? folder : undefined))
   expect({ port: settings.port, unknown }).toEqual({ port: 8001, unknown: ['server.prot', 'execution.colour'] })
 })
+
+describe('the database', () => {
+  test.each([
+    [{}, 'data/slipway.db'],
+    [{ SLIPWAY_DATABASE_URL: '' }, 'data/slipway.db'],
+    [{ DATABASE_URL: 'other.db' }, 'data/other.db'],
+    [{ DATABASE_URL: 'file:other.db' }, 'data/other.db'],
+    [{ DATABASE_URL: 'file:///srv/other.db' }, '/srv/other.db'],
+    [{ DATABASE_URL: '/srv/other.db' }, '/srv/other.db'],
+    [{ DATABASE_URL: 'postgres://a:b@c:1/d?sslmode=require' }, 'postgres://a:b@c:1/d?sslmode=require'],
+    [{ DATABASE_URL: 'mysql://a', SLIPWAY_DATABASE_URL: 'postgresql://c/d' }, 'postgresql://c/d'],
+  ])('[APP-13] %j is %s', async (variables, place) => {
+    const { settings } = await readConfig(environment(variables))
+    const { database } = pathsOf(settings)
+    expect(database).toBe(place.startsWith('p') ? place : resolve(place))
+  })
+
+  test.each(['mysql://a:hidden@b/c', 'http://a:hidden@b', 'postgres://a:hidden@[', 'sqlite://a'])(
+    '[APP-13] [DB-8] %s is refused',
+    async url => {
+      const reading = readConfig(environment({ DATABASE_URL: url }))
+      await expect(reading).rejects.toMatchObject({
+        code: 'config.invalid',
+        message: expect.stringMatching(/databaseUrl \(DATABASE_URL\): (?!.*hidden)/) as string,
+      })
+    },
+  )
+})

@@ -24,7 +24,7 @@ onDatabases('database', databases => {
     const count = async (tx: Tx): Promise<number> => (await tx.sql.selectFrom('event').select('id').execute()).length
     await db.transaction(async tx => {
       tx.beforeCommit(async () => void done.push(`last sees ${await count(tx)}`))
-      tx.beforeCommit(async () => void tx.afterCommit(() => done.push('after, too')))
+      tx.beforeCommit(() => Promise.resolve(tx.afterCommit(() => done.push('after, too'))))
       tx.afterCommit(() => done.push('after'))
       await tx.insertAll('event', [event(1), event(2)])
       done.push('work')

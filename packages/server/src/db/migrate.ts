@@ -64,6 +64,7 @@ async function hasMigrations(database: Kysely<Tables>, dialect: DialectName): Pr
   const query =
     dialect === 'sqlite'
       ? sql`select 1 from sqlite_master where name = 'migration'`
-      : sql`select 1 where to_regclass('migration') is not null`
+      : // Asked of the table of tables: functions that look up names may still answer from before the lock was taken.
+        sql`select 1 from pg_tables where schemaname = current_schema() and tablename = 'migration'`
   return (await query.execute(database)).rows.length > 0
 }

@@ -1,5 +1,6 @@
 import { AppError } from '@slipway/protocol/errors'
 import type { Backend } from './backend.ts'
+import { isStorageFault } from './faults.ts'
 import { isPostgres } from './place.ts'
 import { openSqlite } from './sqlite.ts'
 
@@ -21,10 +22,16 @@ export async function openBackend(place: string, options: BackendOptions): Promi
 
 /** What a failure to use a Postgres is to the person who set it. Nothing in it tells the password. */
 export function cannotBeUsed(place: string, cause: unknown): unknown {
-  if (!isPostgres(place) || cause instanceof AppError || !(cause instanceof Error)) return cause
-  return new AppError(
-    'config.invalid',
-    `Postgres cannot be used: ${cause.message.replace(/\.?$/, '.')} Start it, or correct SLIPWAY_DATABASE_URL.`,
-    { cause },
-  )
+  if (!isPostgres(place) || !(cause instanceof Error)) return cause
+  if (!isStorageFault(cause) && !isRefusal(cause)) return cause
+  const why = cause.message.replace(/\.?$/, '.')
+  const toDo = 'Start it, or correct SLIPWAY_DATABASE_URL.'
+  return new AppError('config.invalid', `Postgres cannot be used: ${why} ${toDo}`, { cause })
+}
+
+// SQLSTATEs: a wrong user or password, no such database, no right to do it.
+const refusals = ['28000', '28P01', '3D000', '42501']
+
+function isRefusal(error: Error): boolean {
+  return 'code' in error && refusals.includes(String(error.code))
 }

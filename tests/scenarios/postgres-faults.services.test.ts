@@ -1,0 +1,63 @@
+import { openDatabase, type Database } from '@slipway/server/db/database'
+import { isStorageFault } from '@slipway/server/db/faults'
+import { migrateDatabase } from '@slipway/server/db/migrate-database'
+import { describe, expect, test } from 'vitest'
+import { startPostgres, whyNoPostgres } from '../testbed/postgres.ts'
+
+const why = whyNoPostgres()
+
+function state(db: Database): Promise<string> {
+  return db.ping({ withinMs: 3_000 }).then(
+    () => 'answers',
+    (error: unknown) => (isStorageFault(error) ? 'gone' : String(error)),
+  )
+}
+
+function append(db: Database, id: number): Promise<void> {
+  const row = { id, run_id: 'a', seq: id, event: 'e', ts: 0, data: '{}' }
+  return db.transaction(tx => tx.insertAll('event', [row]))
+}
+
+describe.skipIf(why !== null)(`a Postgres that goes and comes${why === null ? '' : ` (${why})`}`, () => {
+  test('[DB-9] [DB-10] killed and started again, it is used again, and all that was written is there', async () => {
+    await using postgres = await startPostgres()
+    await migrateDatabase(postgres.url)
+    await using db = await openDatabase(postgres.url)
+    let heard = 0
+    db.listen('slipway_runs', () => (heard += 1))
+    await expect.poll(() => heard, { timeout: 10_000 }).toBe(1)
+    for (let id = 1; id <= 3; id++) {
+      await append(db, id)
+      await postgres.kill()
+      expect(await state(db)).toBe('gone')
+      const refused: unknown = await append(db, 100).catch((error: unknown) => error)
+      expect(isStorageFault(refused)).toBe(true)
+      await postgres.restart()
+      await expect.poll(() => state(db), { timeout: 20_000 }).toBe('answers')
+      await expect.poll(() => heard, { timeout: 20_000 }).toBe(id + 1)
+    }
+    expect(await db.read.selectFrom('event').select('id').orderBy('id').execute()).toEqual([
+      { id: 1 },
+      { id: 2 },
+      { id: 3 },
+    ])
+  })
+
+  test('[DB-9] silent for a while, it goes on where it was; closing does not wait for it', async () => {
+    await using postgres = await startPostgres()
+    await migrateDatabase(postgres.url)
+    const db = await openDatabase(postgres.url)
+    db.listen('slipway_runs', () => undefined)
+    await append(db, 1)
+    postgres.pause()
+    await expect(db.ping({ withinMs: 500 })).rejects.toThrow()
+    const waiting = append(db, 2)
+    postgres.resume()
+    await waiting
+    postgres.pause()
+    await db[Symbol.asyncDispose]()
+    postgres.resume()
+    await using again = await openDatabase(postgres.url)
+    expect(await again.read.selectFrom('event').select('id').orderBy('id').execute()).toEqual([{ id: 1 }, { id: 2 }])
+  })
+})
