@@ -1,5 +1,6 @@
 import type { Reference } from '#reference/reference'
 import type { Effect, EffectOutcome, EffectRequest } from '#run/effects'
+import { changedReference } from '#run/growth'
 import type { StepRecord } from '#run/records'
 import type { Run } from '#run/run'
 import { repr } from '#value/python-repr'
@@ -21,7 +22,7 @@ export async function playAndRecord(run: Run, world: World, digest: ScriptDigest
   const waiting: EffectRequest[] = []
   for (;;) {
     const progress = run.advance()
-    for (const record of progress.records) recording.addRecord(record)
+    for (const record of progress.records) if (record.kind === 'step') recording.addRecord(record)
     waiting.push(...progress.effects)
     const request = waiting.shift()
     if (progress.end !== null || request === undefined) return recording
@@ -105,7 +106,7 @@ export class Recording {
 
   addRecord(record: StepRecord): void {
     for (const change of record.changes) {
-      if (change.reference !== undefined) this.#references.set(change.name, change.reference)
+      this.#references.set(change.name, changedReference(this.#references.get(change.name) ?? null, change))
     }
     const calls = this.#callsOfStep.get(stepKey(record.flowIndex, record.execution))
     const reference = this.#references.get(record.concept) ?? null

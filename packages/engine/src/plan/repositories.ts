@@ -198,7 +198,7 @@ function inferenceEntry(dict: PyDict, at: Reporting & { readonly dialect: Dialec
 }
 
 // The two older names mean the composing sequences as soon as the step says how to compose.
-function mappedSequence(written: string, interpretation: PyDict): string {
+export function mappedSequence(written: string, interpretation: PyDict): string {
   const older = written === 'imperative' || written === 'judgement'
   return older && typeof interpretation.get('paradigm') === 'string' ? `${written}_in_composition` : written
 }

@@ -3,8 +3,17 @@ import type { Reference } from '#reference/reference'
 import type { FilterInjection, LoopProgress, StepResult } from '#sequence/result'
 import type { StepError } from '#sequence/step'
 import type { Item } from './program.ts'
-import type { ConceptChange, ConceptStatus, EngineEvent, ItemChange, StepRecord } from './records.ts'
-import type { RunState } from './state.ts'
+import { growthOf } from './growth.ts'
+import type {
+  ConceptChange,
+  ConceptStatus,
+  EngineEvent,
+  FilterChange,
+  ItemChange,
+  LoopChange,
+  StepRecord,
+} from './records.ts'
+import type { LoopIteration, RunState } from './state.ts'
 
 /** A finished execution, before it is written into the state. */
 export interface Finished {
@@ -12,6 +21,10 @@ export interface Finished {
   readonly cycle: number
   readonly execution: number
   readonly errors: readonly StepError[]
+  /** How many of the filters that waited for the step it took. */
+  readonly filtersTaken: number
+  /** Shared values that its filters changed, and that nobody has changed since. */
+  readonly filtered: readonly (readonly [concept: number, reference: Reference])[]
   readonly outcome:
     { readonly ok: true; readonly result: StepResult } | { readonly ok: false; readonly error: StepError }
 }
@@ -39,6 +52,9 @@ class Writer {
   readonly #options: ApplyOptions
   readonly #changes: ConceptChange[] = []
   readonly #items: ItemChange[] = []
+  readonly #clearedLoops: string[] = []
+  readonly #loops: LoopChange[] = []
+  readonly #filters: FilterChange[] = []
   #status: StepRecord['status'] = 'completed'
   #hollow = false
 
@@ -46,6 +62,9 @@ class Writer {
     this.#state = state
     this.#finished = finished
     this.#options = options
+    const { filtered, filtersTaken, item } = finished
+    for (const [concept, reference] of filtered) this.#changes.push({ name: this.#nameOf(concept), reference })
+    if (filtersTaken > 0) this.#filters.push({ flowIndex: item.flowIndex, taken: filtersTaken, added: [] })
   }
 
   fail(error: StepError): void {
@@ -82,11 +101,11 @@ class Writer {
 
   // The reference engine calls such a step completed, and goes on; at the end of the run it counts as failed.
   #noteHollow({ output }: StepResult): void {
-    const { item, errors } = this.#finished
+    const { item, errors, execution } = this.#finished
     const [first] = errors
     if (first === undefined || hasContent(output ?? null)) return
     this.#hollow = true
-    this.#state.hollow.set(item.slot, `${first.name}: ${first.message}`)
+    this.#state.hollow.set(item.slot, { error: `${first.name}: ${first.message}`, execution })
   }
 
   postpone(result: StepResult): void {
@@ -109,6 +128,7 @@ class Writer {
   record(): StepRecord {
     const { item, cycle, execution, errors, outcome } = this.#finished
     return {
+      kind: 'step',
       n: ++this.#state.records,
       cycle,
       flowIndex: item.flowIndex,
@@ -119,6 +139,10 @@ class Writer {
       detail: this.#state.details[item.slot] ?? null,
       changes: this.#changes,
       items: this.#items,
+      clearedLoops: this.#clearedLoops,
+      loops: this.#loops,
+      filters: this.#filters,
+      late: this.#state.takeLate(),
       truthMask: (outcome.ok && outcome.result.truthMask) || null,
       hollow: this.#hollow,
       errors: outcome.ok ? errors : [...errors, outcome.error],
@@ -126,9 +150,11 @@ class Writer {
   }
 
   #write(concept: number, change: { readonly reference: Reference; readonly status?: ConceptStatus }): void {
-    this.#state.references[concept] = change.reference
+    const { reference, ...rest } = change
+    const grown = growthOf(this.#state.references[concept] ?? null, reference)
+    this.#state.references[concept] = reference
     if (change.status) this.#state.conceptStatuses[concept] = change.status
-    this.#changes.push({ name: this.#nameOf(concept), ...change })
+    this.#changes.push({ name: this.#nameOf(concept), ...(grown === null ? { reference } : { grown }), ...rest })
   }
 
   #setStatus(concept: number, status: ConceptStatus): void {
@@ -159,9 +185,12 @@ class Writer {
   #inject({ flowIndex, filter }: FilterInjection): void {
     const { filters } = this.#state
     filters.set(flowIndex, [...(filters.get(flowIndex) ?? []), filter])
+    this.#filters.push({ flowIndex, taken: 0, added: [filter] })
   }
 
   #storeLoop(loop: LoopProgress): void {
+    const kept = keptOf(this.#state.loops.get(loop.key) ?? [], loop.iterations)
+    this.#loops.push({ key: loop.key, kept, added: loop.iterations.slice(kept) })
     this.#state.loops.set(loop.key, loop.iterations)
     for (const [concept, reference] of loop.context) this.#write(concept, { reference, status: 'complete' })
   }
@@ -175,7 +204,7 @@ class Writer {
       this.#items.push({ flowIndex: program.slots[slot]?.flowIndex ?? '', status: 'pending', reason: 'reset' })
       for (const item of program.slots[slot]?.items ?? []) {
         if (item.loopKey !== null && !(this.#options.keepNestedLoops && item.entry.sequence === 'looping')) {
-          loops.delete(item.loopKey)
+          if (loops.delete(item.loopKey)) this.#clearedLoops.push(item.loopKey)
         }
         this.#resetConcept(item.concept)
       }
@@ -213,4 +242,10 @@ class Writer {
     const { flowIndex } = this.#finished.item
     this.#options.emit({ type: 'loop:progress', flowIndex, stored: loop.iterations.length, total: loop.total })
   }
+}
+
+/** How many iterations were there before: a loop only adds to those that it read. */
+function keptOf(before: readonly LoopIteration[], after: readonly LoopIteration[]): number {
+  const last = before.length - 1
+  return last >= 0 && before[last] === after[last] && before[0] === after[0] ? before.length : 0
 }

@@ -6,25 +6,55 @@ import type { PendingFilter, RunState } from './state.ts'
 /** The text of a cell that met a judgement's condition. */
 export const TRUE_MARKER = '%{truth value}(true)'
 
-/**
- * Takes the filters that timing steps left for this step and gives the references of its value concepts as they are to
- * be seen through them: elements that did not meet the condition are skips. Null when there is nothing to filter.
- */
-export function applyFilters(state: RunState, item: Item): ReadonlyMap<number, Reference> | null {
-  const filters = state.filters.size === 0 ? undefined : state.filters.get(item.flowIndex)
-  if (filters === undefined) return null
+/** What a step took of the filters that waited for it. */
+export interface TakenFilters {
+  readonly taken: readonly PendingFilter[]
+  /** The values of its concepts as they are to be seen through them. */
+  readonly seen: Map<number, Reference>
+  /** Shared values that were replaced, as they were before. */
+  readonly replaced: (readonly [concept: number, before: Reference])[]
+}
+
+/** Takes the filters that timing steps left for this step; null when there are none. */
+export function takeFilters(state: RunState, item: Item): TakenFilters | null {
+  const taken = state.filters.size === 0 ? undefined : state.filters.get(item.flowIndex)
+  if (taken === undefined) return null
   state.filters.delete(item.flowIndex)
-  const filtered = new Map<number, Reference>()
+  return { taken, seen: new Map(), replaced: [] }
+}
+
+/**
+ * Looks at the values of a step through the filters that it took: elements that did not meet the condition are skips.
+ * Throws where the axes of a value and a mask do not fit.
+ */
+export function lookThrough(state: RunState, item: Item, { taken, seen, replaced }: TakenFilters): void {
   for (const concept of item.values) {
     const reference = state.references[concept] ?? null
     if (reference === null) continue
-    const seen = filters.reduce(through, reference)
-    if (seen === reference) continue
-    filtered.set(concept, seen)
+    const filtered = taken.reduce(through, reference)
+    if (filtered === reference) continue
+    seen.set(concept, filtered)
     // The strict dialect keeps the reference engine's habit of filtering the shared value itself.
-    if (state.program.strict) state.references[concept] = seen
+    if (!state.program.strict) continue
+    replaced.push([concept, reference])
+    state.references[concept] = filtered
   }
-  return filtered
+}
+
+/** Puts back what a step took that was given up. */
+export function giveBack(state: RunState, item: Item, { taken, seen, replaced }: TakenFilters): void {
+  state.filters.set(item.flowIndex, [...taken, ...(state.filters.get(item.flowIndex) ?? [])])
+  for (const [concept, before] of replaced) {
+    if (state.references[concept] === seen.get(concept)) state.references[concept] = before
+  }
+}
+
+/** The shared values that are still as the filters of a step left them. */
+export function stillFiltered(state: RunState, { seen, replaced }: TakenFilters): (readonly [number, Reference])[] {
+  return replaced.flatMap(([concept]) => {
+    const filtered = seen.get(concept)
+    return filtered !== undefined && state.references[concept] === filtered ? [[concept, filtered] as const] : []
+  })
 }
 
 function through(reference: Reference, filter: PendingFilter): Reference {

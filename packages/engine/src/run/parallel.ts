@@ -1,10 +1,11 @@
 import { isBelow } from '#plan/flow-index'
 import { isDecided } from '#sequence/timing'
 import type { Lane } from '#sequence/result'
-import type { Item } from './program.ts'
+import type { Item, Program } from './program.ts'
 import { isReady } from './readiness.ts'
 import type { EndReason } from './records.ts'
 import { VISIT_UNITS, type Scheduler } from './sequential.ts'
+import { freshScheduler, type SchedulerState } from './snapshot.ts'
 import type { RunState } from './state.ts'
 import type { Steps } from './steps.ts'
 import { awaitsOthers, comesInTime, looksAt } from './turn-order.ts'
@@ -19,39 +20,82 @@ import { awaitsOthers, comesInTime, looksAt } from './turn-order.ts'
 export class ParallelScheduler implements Scheduler {
   readonly #steps: Steps
   readonly #maxCycles: number
-  readonly #ranInCycle = new Set<number>()
-  readonly #loopsAbove: readonly (readonly Item[])[]
+  #inCycle = false
+  #ranInCycle = new Set<number>()
   #exhausted = false
   /** Where the pass over the steps stands, and whether it has started one. */
   #place = 0
   #hasStarted = false
   /** Steps that had their turn in this pass and were not ready; kept where it makes a difference to what steps see. */
-  readonly #passed = new Set<number>()
-  readonly #keepsTurns: boolean
+  #passed = new Set<number>()
+  #program: Program | null = null
+  #loopsAbove: readonly (readonly Item[])[] = []
+  #keepsTurns = false
 
   constructor(steps: Steps, maxCycles: number) {
     this.#steps = steps
     this.#maxCycles = maxCycles
-    const { items, slots } = steps.state.program
-    this.#keepsTurns = items.some(item => item.isLoop || looksAt(item).length > 0)
-    this.#loopsAbove = items.map(
-      item => slots[item.slot]?.above.flatMap(slot => slots[slot]?.items.filter(other => other.isLoop) ?? []) ?? [],
-    )
   }
 
   pump(): 'finished' | EndReason | 'more' | null {
     const steps = this.#steps
     const { state } = steps
+    this.#read(state.program)
     steps.refill()
-    while (!this.#exhausted && (this.#startRound() || this.#startEarly())) if (steps.isSpent) return 'more'
-    if (steps.isSpent && !this.#exhausted) return 'more'
-    if (steps.active.size > 0) return null
+    this.#exhausted &&= this.#cyclesLeft() <= 0
+    this.#offerSnapshot()
+    while (!this.#isBarred() && (this.#startRound() || this.#startEarly())) if (steps.isSpent) return 'more'
+    if (steps.isSpent && (!this.#isBarred() || steps.hasPaused)) return 'more'
+    if (steps.active.size > 0 || steps.held !== null) return null
     if (state.unfinished === 0) {
       this.#endCycle(true)
       return 'finished'
     }
     this.#endCycle(!this.#exhausted)
     return this.#exhausted ? 'max_cycles' : 'deadlock'
+  }
+
+  readonly save = (): SchedulerState => {
+    const { items, slots } = this.#steps.state.program
+    return {
+      mode: 'parallel',
+      inCycle: this.#inCycle,
+      ran: [...this.#ranInCycle].map(slot => slots[slot]?.flowIndex ?? ''),
+      place: this.#place,
+      hasStarted: this.#hasStarted,
+      passed: [...this.#passed].map(index => items[index]?.name ?? ''),
+    }
+  }
+
+  load(saved: SchedulerState): void {
+    const { itemNumbers, slotNumbers } = this.#steps.state.program
+    const from = saved.mode === 'parallel' ? saved : freshScheduler(true)
+    if (from.mode !== 'parallel') return
+    this.#inCycle = from.inCycle
+    this.#ranInCycle = numbersOf(from.ran, slotNumbers)
+    this.#place = from.place
+    this.#hasStarted = from.hasStarted
+    this.#passed = numbersOf(from.passed, itemNumbers)
+  }
+
+  // What a step is configured with can change while a run goes on.
+  #read(program: Program): void {
+    if (program === this.#program) return
+    const { items, slots } = program
+    this.#program = program
+    this.#keepsTurns = items.some(item => item.isLoop || looksAt(item).length > 0)
+    this.#loopsAbove = items.map(
+      item => slots[item.slot]?.above.flatMap(slot => slots[slot]?.items.filter(other => other.isLoop) ?? []) ?? [],
+    )
+  }
+
+  /** Whether nothing starts any more, because the cycles are used up or the gate is closed. */
+  #isBarred(): boolean {
+    return this.#exhausted || this.#steps.held !== null
+  }
+
+  #offerSnapshot(): void {
+    if (this.#steps.active.size === 0 && !this.#exhausted) this.#steps.offerSnapshot(this.save)
   }
 
   // One pass over the steps in flow order, which the end of a turn may interrupt. True when something started, because
@@ -79,7 +123,7 @@ export class ParallelScheduler implements Scheduler {
     if (isReady(state, item) && isDecided(state, item)) return true
     if (this.#keepsTurns && !comesInTime(state, item, this.#passed)) {
       this.#passed.add(item.index)
-      state.late.add(item.index)
+      state.noteLate(item)
     }
     return false
   }
@@ -88,13 +132,14 @@ export class ParallelScheduler implements Scheduler {
   // as it does in the sequential order; the loop resets it when it starts.
   #startEarly(): boolean {
     const { state, active } = this.#steps
-    if (active.size > 0 || state.unfinished === 0) return false
+    if (active.size > 0 || state.unfinished === 0 || this.#isBarred()) return false
     const item = state.program.items.find(candidate => isReady(state, candidate) && isDecided(state, candidate))
     return item !== undefined && this.#start(item)
   }
 
   #start(item: Item): boolean {
-    if (!this.#countCycle(item)) return false
+    this.#offerSnapshot()
+    if (this.#steps.holds(item) || !this.#countCycle(item)) return false
     this.#ranInCycle.add(item.slot)
     this.#steps.start(item, this.#steps.state.tracker.cycleCount)
     return true
@@ -113,22 +158,38 @@ export class ParallelScheduler implements Scheduler {
 
   #countCycle(item: Item): boolean {
     const { tracker } = this.#steps.state
-    if (tracker.cycleCount > 0 && !this.#ranInCycle.has(item.slot)) return true
-    if (tracker.cycleCount >= this.#maxCycles) {
+    if (this.#inCycle && !this.#ranInCycle.has(item.slot)) return true
+    if (this.#cyclesLeft() <= 0) {
       this.#exhausted = true
       return false
     }
-    if (tracker.cycleCount > 0) this.#endCycle(true)
+    this.#endCycle(true)
     tracker.cycleCount++
+    this.#inCycle = true
     this.#ranInCycle.clear()
     this.#steps.emit({ type: 'cycle:started', cycle: tracker.cycleCount })
     return true
   }
 
-  #endCycle(progressMade: boolean): void {
-    const { cycleCount } = this.#steps.state.tracker
-    if (cycleCount > 0) this.#steps.emit({ type: 'cycle:completed', cycle: cycleCount, progressMade })
+  #cyclesLeft(): number {
+    const { tracker, cyclesFrom } = this.#steps.state
+    return this.#maxCycles - (tracker.cycleCount - cyclesFrom)
   }
+
+  #endCycle(progressMade: boolean): void {
+    if (!this.#inCycle) return
+    this.#inCycle = false
+    this.#steps.emit({ type: 'cycle:completed', cycle: this.#steps.state.tracker.cycleCount, progressMade })
+  }
+}
+
+function numbersOf(names: readonly string[], numbers: ReadonlyMap<string, number>): Set<number> {
+  return new Set(
+    names.flatMap(name => {
+      const number = numbers.get(name)
+      return number === undefined ? [] : [number]
+    }),
+  )
 }
 
 // The first turn of a loop resets its body, so nothing of the body may be under way before it.

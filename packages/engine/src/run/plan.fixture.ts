@@ -88,7 +88,7 @@ export function play(run: Run, answers: Answers = noAnswers): Played {
   const requests: EffectRequest[] = []
   for (let place = 0; ; place++) {
     const progress = run.advance()
-    records.push(...progress.records)
+    records.push(...progress.records.filter(record => record.kind === 'step'))
     events.push(...progress.events)
     requests.push(...progress.effects)
     const request = requests[place]

@@ -5,6 +5,7 @@ import type { ConceptEntry, InferenceEntry } from '#plan/repositories'
 import { fromData } from '#reference/construct'
 import type { PerceptionContext } from '#reference/perception'
 import type { Reference } from '#reference/reference'
+import { loopSettings, type LoopSettings } from '#sequence/looping'
 import { prepareSequence } from '#sequence/prepare'
 import type { PreparedSequence } from '#sequence/result'
 import { isList, PyDict, type Value } from '#value/value'
@@ -57,6 +58,8 @@ export interface TimingSettings {
 
 export interface Item {
   readonly index: number
+  /** Its flow index; a second step of the same flow index gets a number behind it. */
+  readonly name: string
   readonly slot: number
   readonly flowIndex: string
   readonly entry: InferenceEntry
@@ -73,6 +76,7 @@ export interface Item {
   readonly isLoop: boolean
   /** Where a loop keeps its iterations; null for other steps. */
   readonly loopKey: string | null
+  readonly loop: LoopSettings | null
   readonly prepared: PreparedSequence
 }
 
@@ -92,6 +96,8 @@ export interface Program {
   readonly conceptNumbers: ReadonlyMap<string, number>
   /** In flow order. */
   readonly items: readonly Item[]
+  /** Places in `items` by name. */
+  readonly itemNumbers: ReadonlyMap<string, number>
   readonly slots: readonly ProgramSlot[]
   readonly slotNumbers: ReadonlyMap<string, number>
   readonly paradigms: LoadedParadigms
@@ -106,7 +112,7 @@ export function prepareProgram(source: ProgramSource): Program {
   const paradigms = loadParadigms(source.paradigms)
   const options: ItemOptions = { names, slotNumbers, dialect: source.dialect, paradigms }
   const laterCompiler = source.inferences.some(isFromLaterCompiler) || source.concepts.some(entry => entry.isLaterForm)
-  const items = entries.map((entry, index) => prepareItem(entry, index, options))
+  const items = named(entries).map((place, index) => prepareItem(place.entry, { index, name: place.name }, options))
   return {
     dialect: source.dialect,
     behaviour: behaviours[source.dialect],
@@ -120,10 +126,26 @@ export function prepareProgram(source: ProgramSource): Program {
     concepts: conceptsOf(source.concepts, names, items),
     conceptNumbers: names,
     items,
+    itemNumbers: new Map(items.map(item => [item.name, item.index])),
     slots: slotsOf(slotNumbers, items),
     slotNumbers,
     paradigms,
   }
+}
+
+/** The program with other settings of its steps; the given one stays as it is. Flow indices and concepts must be the same. */
+export function withEntries(program: Program, changed: ReadonlyMap<number, InferenceEntry>): Program {
+  const { conceptNumbers: names, slotNumbers, dialect, paradigms } = program
+  const options: ItemOptions = { names, slotNumbers, dialect, paradigms }
+  const items = program.items.map(item => {
+    const entry = changed.get(item.index)
+    return entry === undefined ? item : prepareItem(entry, item, options)
+  })
+  const readers = readersOf(items)
+  const concepts = program.concepts.map(concept => ({ ...concept, readers: readers.get(concept.index) ?? [] }))
+  const itemsOf = Map.groupBy(items, item => item.slot)
+  const slots = program.slots.map((slot, number) => ({ ...slot, items: itemsOf.get(number) ?? [] }))
+  return { ...program, items, concepts, slots }
 }
 
 /** Only the later compiler writes these two keys. */
@@ -201,7 +223,16 @@ interface ItemOptions {
   readonly paradigms: LoadedParadigms
 }
 
-function prepareItem(entry: InferenceEntry, index: number, options: ItemOptions): Item {
+function named(entries: readonly InferenceEntry[]): { readonly entry: InferenceEntry; readonly name: string }[] {
+  const counts = new Map<string, number>()
+  return entries.map(entry => {
+    const count = (counts.get(entry.flowIndex) ?? 0) + 1
+    counts.set(entry.flowIndex, count)
+    return { entry, name: count === 1 ? entry.flowIndex : `${entry.flowIndex}/${count}` }
+  })
+}
+
+function prepareItem(entry: InferenceEntry, { index, name }: Pick<Item, 'index' | 'name'>, options: ItemOptions): Item {
   const numberOf = (name: string | null): number => (name === null ? -1 : (options.names.get(name) ?? -1))
   const values = entry.valueConcepts.map(numberOf).filter(number => number >= 0)
   const isLoop = entry.sequence === 'looping' || entry.sequence === 'quantifying'
@@ -209,6 +240,7 @@ function prepareItem(entry: InferenceEntry, index: number, options: ItemOptions)
   const anyOf = entry.sequence === 'assigning' ? listedSources(entry, values, numberOf) : null
   return {
     index,
+    name,
     slot: options.slotNumbers.get(entry.flowIndex) ?? -1,
     flowIndex: entry.flowIndex,
     entry,
@@ -230,6 +262,7 @@ function prepareItem(entry: InferenceEntry, index: number, options: ItemOptions)
     timing: entry.sequence === 'timing' ? timingOf(entry, numberOf) : null,
     isLoop,
     loopKey,
+    loop: loopKey === null ? null : loopSettings(entry, { key: loopKey, dialect: options.dialect }),
     prepared: prepareSequence(entry, { ...options, loopKey }),
   }
 }

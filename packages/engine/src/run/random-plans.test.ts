@@ -6,21 +6,21 @@ import { PyDict } from '#value/value'
 import type { EffectOutcome, EffectRequest } from './effects.ts'
 import { answer, openSketch, type PlanSketch } from './plan.fixture.ts'
 import { randomPlan } from './random-plan.test-data.ts'
-import type { StepRecord } from './records.ts'
+import type { RunRecord } from './records.ts'
 import type { Run } from './run.ts'
 
 const plans = fc.array(fc.nat(1000), { minLength: 10, maxLength: 90, size: 'max' }).map(randomPlan)
 
 interface Played {
   readonly run: Run
-  readonly records: readonly StepRecord[]
+  readonly records: readonly RunRecord[]
   readonly outcomes: readonly (readonly [string, EffectOutcome])[]
   readonly finals: string
 }
 
 function play(sketch: PlanSketch, mode: 'sequential' | 'parallel', pick: (waiting: number) => number): Played {
   const run = openSketch(sketch, { mode, maxCycles: 60 })
-  const records: StepRecord[] = []
+  const records: RunRecord[] = []
   const outcomes: (readonly [string, EffectOutcome])[] = []
   const waiting: EffectRequest[] = []
   for (;;) {
@@ -51,7 +51,7 @@ function withoutIds(text: string): string {
   return text.replace(/%[0-9a-f]{3}\(/g, '%(')
 }
 
-function shown(record: StepRecord): string {
+function shown(record: RunRecord): string {
   return JSON.stringify(record, (_key, value: unknown) => (value instanceof PyDict ? encodeValue(value) : value))
 }
 
@@ -80,7 +80,7 @@ test('[ENGINE-9] the outcomes of a random plan reproduce its records', () => {
     fc.property(plans, fc.constantFrom('sequential', 'parallel'), (sketch, mode) => {
       const played = play(sketch, mode, last)
       const again = openSketch(sketch, { mode, maxCycles: 60 })
-      const records: StepRecord[] = []
+      const records: RunRecord[] = []
       for (const [key, outcome] of played.outcomes) {
         records.push(...again.advance().records)
         expect(again.resolve(key, outcome)).toBe(true)

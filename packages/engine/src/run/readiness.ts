@@ -49,7 +49,7 @@ export function stuckReason(state: RunState, item: Item): StuckReason {
     return { type: 'failed', message: state.results[item.slot] ?? 'Error' }
   }
   const hollow = state.hollow.get(item.slot)
-  if (hollow !== undefined) return { type: 'failed', message: `Error: ${hollow}` }
+  if (hollow !== undefined) return { type: 'failed', message: `Error: ${hollow.error}` }
   const { conceptStatuses, program } = state
   const open = program.slots[item.slot]?.below.filter(slot => state.statuses[slot] !== 'completed') ?? []
   if (open.length > 0) {

@@ -160,7 +160,8 @@ describe('end', () => {
       steps: [{ at: '1', sequence: 'imperative_in_composition', infers: '{b}', values: ['{a}'], with: ask }],
     })
     const [request] = run.advance().effects
-    expect(run.cancel('enough').end).toMatchObject({ reason: 'cancelled', message: 'enough' })
+    expect(run.command({ type: 'cancel', reason: 'enough' })).toBeNull()
+    expect(run.advance().end).toMatchObject({ reason: 'cancelled', message: 'enough' })
     expect(run.resolve(request?.key ?? '', answer('late'))).toBe(false)
     expect(run.reference('{b}')).toBeNull()
   })

@@ -1,6 +1,7 @@
 import type { Item } from './program.ts'
 import { isReady } from './readiness.ts'
 import type { EndReason } from './records.ts'
+import { freshScheduler, type SchedulerState } from './snapshot.ts'
 import type { Steps } from './steps.ts'
 
 /** Looking at a step that may or may not be ready. */
@@ -10,9 +11,13 @@ export const VISIT_UNITS = 0.2
 export interface Scheduler {
   /**
    * Starts what may start now, for one turn. The reason why nothing will start any more; `more` when the host is to call
-   * again before it gives outcomes; null while the run waits for outcomes.
+   * again before it gives outcomes; null while the run waits for outcomes, or the gate holds what could start.
    */
   readonly pump: () => 'finished' | EndReason | 'more' | null
+  /** Where it stands; no step may be active that it does not know of already. */
+  readonly save: () => SchedulerState
+  /** Goes on from where another one stood. */
+  readonly load: (state: SchedulerState) => void
 }
 
 /**
@@ -22,13 +27,16 @@ export interface Scheduler {
 export class SequentialScheduler implements Scheduler {
   readonly #steps: Steps
   readonly #maxCycles: number
-  #order: readonly Item[] = []
+  /** The steps that come first in this cycle, and their numbers once more. */
+  #again: readonly number[] = []
+  #isAgain: ReadonlySet<number> = new Set()
+  /** Steps that had their turn in this cycle, of those that come first and then of all. */
   #place = 0
-  /** The step that was started last, until it is known how it ended. */
-  #latest: Item | null = null
   #hasExecuted = false
-  #retries: Item[] = []
+  #retries: number[] = []
   #inCycle = false
+  /** The step that was started last, until it is known how it ended. */
+  #latest: number | null = null
 
   constructor(steps: Steps, maxCycles: number) {
     this.#steps = steps
@@ -37,40 +45,88 @@ export class SequentialScheduler implements Scheduler {
 
   pump(): 'finished' | EndReason | 'more' | null {
     const steps = this.#steps
-    const { state } = steps
     steps.refill()
     for (;;) {
       if (steps.isSpent) return 'more'
       if (steps.active.size > 0) return null
       this.#noteRetry()
-      const item = this.#order[this.#place]
-      if (item !== undefined) {
-        this.#place++
+      steps.offerSnapshot(this.save)
+      const { state } = steps
+      const item = this.#next()
+      if (item !== null) {
         steps.spend(VISIT_UNITS)
-        if (!isReady(state, item)) continue
-        this.#latest = item
-        this.#hasExecuted = true
-        steps.start(item, state.tracker.cycleCount)
+        if (isReady(state, item)) {
+          if (steps.holds(item)) return null
+          this.#latest = item.index
+          this.#hasExecuted = true
+          this.#place++
+          steps.start(item, state.tracker.cycleCount)
+        } else this.#place++
         continue
       }
       if (this.#inCycle && !this.#endCycle()) return 'deadlock'
       if (state.unfinished === 0) return 'finished'
-      if (state.tracker.cycleCount >= this.#maxCycles) return 'max_cycles'
+      if (state.tracker.cycleCount - state.cyclesFrom >= this.#maxCycles) return 'max_cycles'
       this.#startCycle()
     }
   }
 
+  readonly save = (): SchedulerState => {
+    if (this.#steps.active.size === 0) this.#noteRetry()
+    const { items } = this.#steps.state.program
+    const nameOf = (index: number): string => items[index]?.name ?? ''
+    return {
+      mode: 'sequential',
+      inCycle: this.#inCycle,
+      again: this.#again.map(nameOf),
+      place: this.#place,
+      hasExecuted: this.#hasExecuted,
+      retries: this.#retries.map(nameOf),
+    }
+  }
+
+  load(saved: SchedulerState): void {
+    const { itemNumbers } = this.#steps.state.program
+    const from = saved.mode === 'sequential' ? saved : freshScheduler(false)
+    if (from.mode !== 'sequential') return
+    const numberOf = (name: string): number[] => {
+      const index = itemNumbers.get(name)
+      return index === undefined ? [] : [index]
+    }
+    this.#again = from.again.flatMap(numberOf)
+    this.#isAgain = new Set(this.#again)
+    this.#place = from.place
+    this.#hasExecuted = from.hasExecuted
+    this.#retries = from.retries.flatMap(numberOf)
+    this.#inCycle = from.inCycle
+    this.#latest = null
+  }
+
+  // The next step that has not had its turn in this cycle; null at its end.
+  #next(): Item | null {
+    if (!this.#inCycle) return null
+    const { items } = this.#steps.state.program
+    const again = this.#again[this.#place]
+    if (again !== undefined) return items[again] ?? null
+    for (; this.#place - this.#again.length < items.length; this.#place++) {
+      const index = this.#place - this.#again.length
+      if (!this.#isAgain.has(index)) return items[index] ?? null
+    }
+    return null
+  }
+
   // Decided as soon as the step has ended: one that a loop resets later in the cycle keeps its place in the flow order.
   #noteRetry(): void {
-    const item = this.#latest
+    const { items } = this.#steps.state.program
+    const item = this.#latest === null ? undefined : items[this.#latest]
     this.#latest = null
-    if (item !== null && this.#steps.state.statusOf(item) !== 'completed') this.#retries.push(item)
+    if (item !== undefined && this.#steps.state.statusOf(item) !== 'completed') this.#retries.push(item.index)
   }
 
   #startCycle(): void {
     const { state } = this.#steps
-    const again = new Set(this.#retries)
-    this.#order = [...again, ...state.program.items.filter(item => !again.has(item))]
+    this.#isAgain = new Set(this.#retries)
+    this.#again = [...this.#isAgain]
     this.#place = 0
     this.#hasExecuted = false
     this.#retries = []

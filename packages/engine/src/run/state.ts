@@ -1,5 +1,6 @@
 import type { Reference } from '#reference/reference'
 import type { Item, Program } from './program.ts'
+import { applyModifications, type Modification } from './modify.ts'
 import type { ConceptStatus, Detail, ItemStatus, Tracker, TruthMask } from './records.ts'
 
 /** What a loop has kept: the elements it went over and what their bodies gave, in the order of the iterations. */
@@ -11,6 +12,13 @@ export interface LoopIteration {
   readonly values: ReadonlyMap<string, Reference>
 }
 
+/** A step that completed with nothing but errors. */
+export interface Hollow {
+  /** The first of the errors. */
+  readonly error: string
+  readonly execution: number
+}
+
 export interface PendingFilter {
   readonly mask: TruthMask
   readonly condition: string
@@ -19,7 +27,9 @@ export interface PendingFilter {
 
 /** The mutable state of one run, indexed by the numbers that the program gave to concepts and flow indices. */
 export class RunState {
-  readonly program: Program
+  readonly parallel: boolean
+  /** What the run was given: the plan's values, its inputs, and what was overridden among them. */
+  readonly given: (Reference | null)[]
   readonly references: (Reference | null)[]
   readonly conceptStatuses: ConceptStatus[]
   readonly conceptResets: number[]
@@ -43,25 +53,38 @@ export class RunState {
     failedExecutions: 0,
     retryCount: 0,
   } satisfies Tracker
-  /** Slots of steps that completed with nothing but errors, with the first of these errors. */
-  readonly hollow = new Map<number, string>()
-  /** Step records made so far. Of steps that overlap, each end has its own number. */
+  /** By slot. */
+  readonly hollow = new Map<number, Hollow>()
+  /** Records made so far. Of steps that overlap, each end has its own number. */
   records = 0
+  /** Events told so far. */
+  emitted = 0
+  /** Executions started so far. Unlike the tracker's count, it stays when the run goes back to an earlier moment. */
+  starts = 0
+  /** The cycle from which the allowed number of cycles is counted. */
+  cyclesFrom = 0
   /** How many slots are neither completed nor failed. */
   unfinished: number
   completed = 0
   /** In parallel mode: the steps, by index, that were not ready at a turn that they would have had in sequential mode. */
   readonly late = new Set<number>()
+  /** Those of them that no record has yet. */
+  newlyLate: number[] = []
   /** Whether a loop's first execution waits for its collection, which the reference engine does not do. */
   readonly waitForLoopBase: boolean
-  readonly #parallel: boolean
+  /** The plan as the run began with it. */
+  readonly pristine: Program
   readonly #openBelow: number[]
+  #program: Program
+  #modifications: readonly Modification[] = []
 
   constructor(program: Program, { parallel }: { readonly parallel: boolean }) {
     this.waitForLoopBase = parallel || !program.strict
-    this.#parallel = parallel
-    this.program = program
-    this.references = program.concepts.map(concept => concept.initial)
+    this.parallel = parallel
+    this.pristine = program
+    this.#program = program
+    this.given = program.concepts.map(concept => concept.initial)
+    this.references = [...this.given]
     this.conceptStatuses = program.concepts.map(concept => (concept.entry.isGround ? 'complete' : 'empty'))
     this.conceptResets = program.concepts.map(() => 0)
     const slots = program.slots.length
@@ -72,6 +95,41 @@ export class RunState {
     this.executions = new Array<number>(slots).fill(0)
     this.unfinished = slots
     this.#openBelow = program.slots.map(slot => slot.below.length)
+  }
+
+  /** The plan with what was modified in this run. */
+  get program(): Program {
+    return this.#program
+  }
+
+  get modifications(): readonly Modification[] {
+    return this.#modifications
+  }
+
+  /** One for each step that was modified; the plan that the run began with stays as it is. */
+  set modifications(modifications: readonly Modification[]) {
+    this.#modifications = modifications
+    this.#program = applyModifications(this.pristine, modifications)
+  }
+
+  /** A value that the run is given: it is there, whether the plan calls the concept given or not. */
+  supply(concept: number, reference: Reference): void {
+    this.given[concept] = reference
+    this.references[concept] = reference
+    this.conceptStatuses[concept] = 'complete'
+  }
+
+  noteLate(item: Item): void {
+    if (this.late.has(item.index)) return
+    this.late.add(item.index)
+    this.newlyLate.push(item.index)
+  }
+
+  takeLate(): string[] {
+    if (this.newlyLate.length === 0) return []
+    const names = this.newlyLate.map(index => this.program.items[index]?.name ?? '')
+    this.newlyLate = []
+    return names
   }
 
   /** Whether all steps below this slot are completed. */
@@ -105,7 +163,7 @@ export class RunState {
    * only if the step was late itself.
    */
   usesWorkspace(item: Item): boolean {
-    if (!this.#parallel) return this.loops.size > 0 || this.filters.size > 0
+    if (!this.parallel) return this.loops.size > 0 || this.filters.size > 0
     const isLate = this.late.has(item.index)
     return this.program.items.some(({ index, loopKey }) => {
       if (loopKey === null) return false

@@ -1,9 +1,12 @@
 import { applyFinished, type Finished } from './apply.ts'
 import type { EffectOutcome, EffectRequest } from './effects.ts'
 import { StepExecution, type Budget } from './execution.ts'
-import { applyFilters } from './filters.ts'
-import type { Item, Program } from './program.ts'
-import type { EngineEvent, StepRecord } from './records.ts'
+import { giveBack, lookThrough, stillFiltered, takeFilters, type TakenFilters } from './filters.ts'
+import { Gate, type Held } from './gate.ts'
+import type { Item } from './program.ts'
+import { promptReader, type PromptReader } from './prompts.ts'
+import type { CommandRecord, EngineEvent, RunRecord } from './records.ts'
+import { saveState, type SchedulerState, type Snapshot } from './snapshot.ts'
 import type { RunState } from './state.ts'
 import type { StepContext, StepResult } from '#sequence/result'
 import type { Reference } from '#reference/reference'
@@ -26,23 +29,41 @@ interface Active {
   readonly cycle: number
   readonly execution: StepExecution<StepResult>
   readonly errors: StepError[]
+  filters: TakenFilters | null
+  /** Answers what a modified prompt replaces. */
+  readonly prompt: PromptReader | null
+}
+
+/** What the host takes. */
+export interface Taken {
+  readonly effects: readonly EffectRequest[]
+  readonly records: readonly RunRecord[]
+  readonly events: readonly EngineEvent[]
+  /** Number of the first of the events. */
+  readonly firstEvent: number
+  readonly snapshot: Snapshot | null
 }
 
 /** Starts and ends executions of steps, and keeps what they asked for and did until the host takes it. */
 export class Steps {
-  readonly state: RunState
+  state: RunState
   readonly active = new Map<number, Active>()
-  readonly #program: Program
+  readonly gate = new Gate()
+  /** Why nothing starts although something could; set anew each time that the run goes on. */
+  held: Held | null = null
   readonly #options: StepsOptions
   #effects: EffectRequest[] = []
-  #records: StepRecord[] = []
+  #records: RunRecord[] = []
   #events: EngineEvent[] = []
+  #wantsSnapshot = false
+  #snapshot: Snapshot | null = null
   readonly #owners = new Map<string, Active>()
   readonly #budget: Budget
+  /** Whether the work goes on until nothing is left, however long that takes. */
+  isEndless = false
 
   constructor(state: RunState, options: StepsOptions) {
     this.state = state
-    this.#program = state.program
     this.#options = options
     this.#budget = { left: options.unitsPerTurn }
   }
@@ -52,13 +73,20 @@ export class Steps {
     return this.#budget.left <= 0
   }
 
+  /** Whether a step stopped in the middle of its work because the turn was over. */
+  get hasPaused(): boolean {
+    for (const { execution } of this.active.values()) if (execution.isPaused) return true
+    return false
+  }
+
   spend(units: number): void {
     this.#budget.left -= units
   }
 
   /** A new turn: fills the budget and goes on with the steps that were interrupted. */
   refill(): void {
-    this.#budget.left = this.#options.unitsPerTurn
+    this.#budget.left = this.isEndless ? Number.POSITIVE_INFINITY : this.#options.unitsPerTurn
+    this.held = null
     for (const active of [...this.active.values()]) {
       if (this.isSpent) return
       if (!active.execution.isPaused) continue
@@ -68,7 +96,38 @@ export class Steps {
   }
 
   readonly emit = (event: EngineEvent): void => {
+    this.state.emitted++
     this.#events.push(event)
+  }
+
+  /** Whether the gate keeps a step that could start from starting. */
+  holds({ flowIndex, slot }: Item): boolean {
+    const { starts, executions } = this.state
+    const { emit } = this
+    this.held = this.gate.holds(flowIndex, { starts, execution: (executions[slot] ?? 0) + 1, emit })
+    return this.held !== null
+  }
+
+  requestSnapshot(): void {
+    this.#wantsSnapshot = true
+  }
+
+  /** A snapshot that was taken before what the run is told now would not have it in it. */
+  renewSnapshot(): void {
+    if (this.#snapshot === null) return
+    this.#snapshot = null
+    this.#wantsSnapshot = true
+  }
+
+  /** Takes a snapshot if one is wanted; called where no step is active. */
+  offerSnapshot(scheduler: () => SchedulerState): void {
+    if (!this.#wantsSnapshot) return
+    this.#wantsSnapshot = false
+    this.#snapshot = saveState(this.state, { gate: this.gate.state, scheduler: scheduler() })
+  }
+
+  addRecord(record: CommandRecord): void {
+    this.#records.push(record)
   }
 
   /** Starts a step; it may have ended already when this returns. */
@@ -79,6 +138,7 @@ export class Steps {
     state.executions[item.slot] = number
     state.counts[item.slot] = (state.counts[item.slot] ?? 0) + 1
     state.tracker.totalExecutions++
+    state.starts++
     state.setStatus(item.slot, 'in_progress')
     const { flowIndex } = item
     const { conceptToInfer: conceptName, sequence } = item.entry
@@ -90,8 +150,9 @@ export class Steps {
       ordered: !this.#options.parallel || item.prepared.lanes.length > 0,
       budget: this.#budget,
     })
-    const active: Active = { item, cycle, execution, errors: [] }
+    const active: Active = { item, cycle, execution, errors: [], filters: null, prompt: promptReader(state, item) }
     this.active.set(item.index, active)
+    this.gate.started(flowIndex)
     try {
       const work = item.prepared.start(this.#contextOf(active))
       if (isStep(work)) {
@@ -113,28 +174,60 @@ export class Steps {
     return true
   }
 
-  abandon(): void {
-    this.active.clear()
-    this.#owners.clear()
+  awaits(key: string): boolean {
+    return this.#owners.has(key)
   }
 
-  take(): { effects: readonly EffectRequest[]; records: readonly StepRecord[]; events: readonly EngineEvent[] } {
-    const taken = { effects: this.#effects, records: this.#records, events: this.#events }
+  /** Gives up the executions of these steps as though they had not started; their numbers stay taken. */
+  giveUp(isGivenUp: (item: Item) => boolean): GivenUp[] {
+    const { state } = this
+    const givenUp: GivenUp[] = []
+    for (const active of [...this.active.values()]) {
+      const { item, execution, filters } = active
+      if (!isGivenUp(item)) continue
+      this.#forget(active)
+      state.setStatus(item.slot, 'pending')
+      state.counts[item.slot] = Math.max(0, (state.counts[item.slot] ?? 0) - 1)
+      if (filters !== null) giveBack(state, item, filters)
+      givenUp.push({ flowIndex: item.flowIndex, execution: execution.options.execution })
+    }
+    if (givenUp.length > 0) this.#effects = this.#effects.filter(({ key }) => this.#owners.has(key))
+    return givenUp
+  }
+
+  take(): Taken {
+    const taken = {
+      effects: this.#effects,
+      records: this.#records,
+      events: this.#events,
+      firstEvent: this.state.emitted - this.#events.length + 1,
+      snapshot: this.#snapshot,
+    }
     this.#effects = []
     this.#records = []
     this.#events = []
+    this.#snapshot = null
     return taken
   }
 
+  #forget({ item, execution }: Active): void {
+    this.active.delete(item.index)
+    for (const key of execution.waitsFor) this.#owners.delete(key)
+  }
+
   #contextOf(active: Active): StepContext {
-    const { item } = active
+    const { item, prompt } = active
     const { state } = this
-    const filtered = applyFilters(state, item)
+    const filters = takeFilters(state, item)
+    active.filters = filters
+    if (filters !== null) lookThrough(state, item, filters)
+    const seen = filters?.seen
+    const reference = (concept: number): Reference | null => seen?.get(concept) ?? state.references[concept] ?? null
     return {
-      program: this.#program,
+      program: state.program,
       item,
       state,
-      reference: concept => filtered?.get(concept) ?? state.references[concept] ?? null,
+      reference: prompt === null ? reference : concept => prompt.reference(concept, reference(concept)),
       nextSignId: active.execution.nextSignId,
       errors: active.errors,
       origins: new Map(),
@@ -142,11 +235,20 @@ export class Steps {
   }
 
   #settle(active: Active): void {
-    for (const request of active.execution.takeRequests()) {
-      this.#owners.set(request.key, active)
-      this.#effects.push(request)
+    const { execution, prompt } = active
+    // What is answered here may lead to further requests.
+    for (let requests = execution.takeRequests(); requests.length > 0; requests = execution.takeRequests()) {
+      for (const request of requests) {
+        const answer = prompt?.answer(request.effect) ?? null
+        if (answer !== null) {
+          execution.resolve(request.key, answer)
+          continue
+        }
+        this.#owners.set(request.key, active)
+        this.#effects.push(request)
+      }
     }
-    const { end } = active.execution
+    const { end } = execution
     if (end === null) return
     if (end.ok) this.#complete(active, end.value)
     else this.#finish(active, { ok: false, error: { path: '', ...describeError(end.cause) } })
@@ -165,26 +267,42 @@ export class Steps {
   }
 
   #finish(active: Active, outcome: Finished['outcome']): void {
-    const { item, cycle, errors, execution } = active
-    this.active.delete(item.index)
-    for (const key of execution.waitsFor) this.#owners.delete(key)
-    const finished: Finished = { item, cycle, execution: execution.options.execution, errors, outcome }
+    const { item, cycle, errors, execution, filters } = active
+    const { state } = this
+    this.#forget(active)
+    const finished: Finished = {
+      item,
+      cycle,
+      execution: execution.options.execution,
+      errors,
+      filtersTaken: filters?.taken.length ?? 0,
+      filtered: filters === null ? nothingFiltered : stillFiltered(state, filters),
+      outcome,
+    }
     this.#records.push(
-      applyFinished(this.state, finished, {
+      applyFinished(state, finished, {
         clearDetails: this.#options.parallel,
-        keepNestedLoops: this.#program.behaviour.keepNestedLoops,
+        keepNestedLoops: state.program.behaviour.keepNestedLoops,
         emit: this.emit,
       }),
     )
+    this.gate.ended(item.flowIndex)
     this.emit({
       type: 'execution:progress',
-      completedCount: this.state.completed,
-      totalCount: this.#program.slots.length,
-      cycleCount: this.state.tracker.cycleCount,
+      completedCount: state.completed,
+      totalCount: state.program.slots.length,
+      cycleCount: state.tracker.cycleCount,
       currentInference: item.flowIndex,
     })
   }
 }
+
+export interface GivenUp {
+  readonly flowIndex: string
+  readonly execution: number
+}
+
+const nothingFiltered: Finished['filtered'] = []
 
 function writtenBy({ output, truthMask, loop }: StepResult): Reference[] {
   const written = loop ? loop.context.map(([, reference]) => reference) : []

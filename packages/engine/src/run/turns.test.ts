@@ -119,7 +119,8 @@ describe('turns', () => {
   test('[ENGINE-23] a run is cancelled between two turns', () => {
     const run = openSketch(chain, { unitsPerTurn: 500 })
     expect(run.advance()).toMatchObject({ more: true, end: null })
-    expect(run.cancel('enough')).toMatchObject({ more: false, end: { reason: 'cancelled' } })
+    expect(run.command({ type: 'cancel', reason: 'enough' })).toBeNull()
+    expect(run.advance()).toMatchObject({ more: false, end: { reason: 'cancelled' } })
     expect(run.advance()).toMatchObject({ more: false, records: [] })
   })
 })

@@ -11,7 +11,8 @@ import { isList, PyDict, type Value } from '#value/value'
 import { groupAcross } from './grouping.ts'
 import type { PreparedSequence, StepContext, StepResult } from './result.ts'
 
-interface LoopSettings {
+/** What a loop goes over and what it writes, by names of concepts. */
+export interface LoopSettings {
   readonly key: string
   /** Name of the concept that holds the current element. */
   readonly current: string
@@ -37,11 +38,11 @@ export function prepareLoop(
   entry: InferenceEntry,
   options: { readonly key: string; readonly dialect: Dialect },
 ): PreparedSequence {
-  const settings = settingsOf(entry, options)
+  const settings = loopSettings(entry, options)
   return { lanes: [], start: context => runLoop(context, settings) }
 }
 
-function settingsOf(
+export function loopSettings(
   entry: InferenceEntry,
   { key, dialect }: { readonly key: string; readonly dialect: Dialect },
 ): LoopSettings {
