@@ -165,6 +165,20 @@ export const settings = {
     fallback: '2026-01',
     says: 'Dialect of plans that neither name one nor show one.',
   },
+  retentionDays: {
+    variables: ['SLIPWAY_RETENTION_DAYS'],
+    yaml: 'retention.days',
+    type: z.coerce.number().min(0),
+    fallback: 30,
+    says: 'Days for which a run is kept after its end, where its plan does not say; 0 keeps runs for ever.',
+  },
+  retentionRuns: {
+    variables: ['SLIPWAY_RETENTION_RUNS'],
+    yaml: 'retention.runs',
+    type: z.coerce.number().int().min(0),
+    fallback: 1000,
+    says: 'Runs of each plan that are kept after their end, the newest, where the plan does not say; 0 keeps any number.',
+  },
   pythonSandbox: {
     variables: ['SLIPWAY_PYTHON_SANDBOX'],
     yaml: 'sandbox.python',

@@ -9,7 +9,7 @@ import { matchInput, parseInputs, type PlanInput, type SuppliedInput } from './i
 import { hasErrors, problemError, problemWarning, type Problem } from './problems.ts'
 import { findProvisions, parseRequirements, readParadigms, type ProvisionDirs } from './provisions.ts'
 import { conceptEntries, inferenceEntries, readRepo, type ConceptEntry, type InferenceEntry } from './repositories.ts'
-import { readSettings, unnamed, type PlanSettings } from './settings.ts'
+import { readSettings, unnamed, type PlanSettings, type Retention } from './settings.ts'
 
 /** A plan as read from its package. All paths are relative to the package's root. */
 export interface LoadedPlan {
@@ -28,6 +28,7 @@ export interface LoadedPlan {
   /** By exact concept name: what `inputs.json` of the package supplies unless a run says otherwise. */
   readonly defaultInputs: ReadonlyMap<string, SuppliedInput>
   readonly maxCycles: number | null
+  readonly retention: Retention
   /** The agent, or in older packages the model, that the plan was written for. */
   readonly defaultAgent: string | null
   readonly agentConfig: AgentConfig | null
@@ -158,6 +159,7 @@ function assemble(
     outputs: planOutputs(byName, settings.outputs),
     defaultInputs,
     maxCycles: settings.maxCycles,
+    retention: settings.retention,
     defaultAgent: settings.defaultAgent,
     agentConfig,
     paradigms: readParadigms(files, provisionDirs),

@@ -4,6 +4,14 @@ import type { PlanLayout } from './discover.ts'
 import { Fields, pointer } from './fields.ts'
 import { problemError, type Problem } from './problems.ts'
 
+/** How long runs of a plan are kept once they are over; null is what the server says. */
+export interface Retention {
+  /** Days after the end of a run; 0 is for ever. */
+  readonly days: number | null
+  /** Most runs, the newest; 0 is any number. */
+  readonly runs: number | null
+}
+
 /** What manifest and canvas project say about a plan; where both speak, the manifest. */
 export interface PlanSettings {
   /** What the plan's id is made from. */
@@ -13,6 +21,7 @@ export interface PlanSettings {
   readonly description: string
   readonly dialect: Dialect | null
   readonly maxCycles: number | null
+  readonly retention: Retention
   readonly defaultAgent: string | null
   /** As written, relative to the plan's folder. */
   readonly agentConfig: string | null
@@ -42,6 +51,7 @@ export function readSettings(layout: PlanLayout, problems: Problem[]): PlanSetti
         project.execution.integer('max_cycles'),
       ),
     ),
+    retention: retentionOf(layout, { manifest, problems }),
     defaultAgent: first(
       manifest.own.text('default_agent'),
       manifest.execution.text('default_llm'),
@@ -110,6 +120,23 @@ function dialectOf(
       hint: `The dialects are ${dialects.join(', ')}; leave it out to have it detected.`,
     }),
   )
+  return null
+}
+
+function retentionOf(layout: PlanLayout, { manifest, problems }: { manifest: Source; problems: Problem[] }): Retention {
+  const path = pointer(layout.manifest?.path ?? '', 'retention')
+  const written = new Fields(manifest.own.dict('retention') ?? new PyDict(), { path, problems })
+  return {
+    days: notNegative(written.number('days'), { path: pointer(path, 'days'), problems }),
+    runs: notNegative(written.integer('runs'), { path: pointer(path, 'runs'), problems }),
+  }
+}
+
+function notNegative(number: number | null, { path, problems }: { path: string; problems: Problem[] }): number | null {
+  if (number === null || number >= 0) return number
+  const message = `${number} is less than nothing.`
+  const hint = 'Write 0 to keep all runs, a larger number, or leave it out to leave it to the server.'
+  problems.push(problemError({ code: 'manifest.retention', path, message, hint }))
   return null
 }
 

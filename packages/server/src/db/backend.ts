@@ -27,5 +27,7 @@ export interface Backend {
   exclusive<T>(name: string, work: () => Promise<T>): Promise<T>
   notify(tx: Tx, notice: Notice): Promise<void>
   listen(channel: Channel, handler: NoticeHandler): Disposable
+  /** Gives a portion of what deleted rows took back to the disk. False when nothing is left. */
+  reclaim(): Promise<boolean>
   close(): Promise<void>
 }

@@ -67,6 +67,11 @@ export class Database implements AsyncDisposable {
     return this.#backend.listen(channel, handler)
   }
 
+  /** Gives a portion of what deleted rows took back to the disk. False when nothing is left. */
+  reclaim(): Promise<boolean> {
+    return this.#backend.reclaim()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#backend.close()
   }

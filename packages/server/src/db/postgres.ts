@@ -26,6 +26,8 @@ export function openPostgres(options: PostgresOptions): Backend {
       await tx.sql.executeQuery(CompiledQuery.raw('select pg_notify($1, $2)', [channel, payload]))
     },
     listen: (channel, handler) => listener.listen(channel, handler),
+    // Postgres does it by itself.
+    reclaim: () => Promise.resolve(false),
     close: () => sockets.closeAfter(Promise.all([listener[Symbol.asyncDispose](), kysely.destroy()])),
   }
 }
