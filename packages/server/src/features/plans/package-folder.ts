@@ -129,9 +129,16 @@ export async function publish(from: string, to: string, notes: PackageNotes): Pr
   await syncFolder(dirname(to))
 }
 
-/** Takes the name away first, so that no half of a package is ever found under it. */
-export async function removePackage(packageFolder: string, trash: string): Promise<void> {
+/**
+ * Takes the name away first, so that no half of a package is ever found under it. When it turns out that somebody else
+ * has begun to need it meanwhile, it gets the name back.
+ */
+export async function removePackage(
+  packageFolder: string,
+  { trash, isNeeded }: { readonly trash: string; readonly isNeeded: () => Promise<boolean> },
+): Promise<void> {
   await rename(packageFolder, trash)
+  if (await isNeeded()) await rename(trash, packageFolder).catch(() => undefined)
   await rm(trash, { recursive: true, force: true })
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Dialect } from '@slipway/engine/plan/dialect'
 import { planGraph } from '@slipway/engine/plan/graph'
@@ -56,7 +56,7 @@ export interface PlanRuns {
   activeOf(planId: PlanId): Promise<readonly string[]>
   /** Stops them and waits until they are over; gives their ids. */
   stopAllOf(planId: PlanId, reason: string): Promise<readonly string[]>
-  /** Whether a run that is not over is pinned to this package. */
+  /** Whether a run that is kept was started with this package. */
   isDigestInUse(digest: string): Promise<boolean>
 }
 
@@ -108,7 +108,7 @@ interface NewPackage {
  * The registry of plans.
  *
  * P1. A package is stored once for each content, under its digest, and is whole and on disk before any row names it.
- * P2. A package goes when no version and no unfinished run needs it any more.
+ * P2. A package goes when no version and no run that is kept needs it any more.
  * P3. What changes rows and packages happens one after the other, so that P2 never takes what P1 has just stored.
  */
 export class Plans {
@@ -245,17 +245,78 @@ export class Plans {
     }
   }
 
-  /** Removes the package if nothing needs it any more; for when a run of it is over. */
+  /**
+   * Reads the package of a run that comes from elsewhere, in a folder that is not one of the registry's. Throws
+   * `plan.invalid` when it cannot be used, and `archive.invalid` when it is not the one that the run was started with.
+   */
+  async examine(
+    folder: string,
+    {
+      digest,
+      dialect,
+      paths,
+    }: { readonly digest: string; readonly dialect: Dialect; readonly paths: readonly string[] },
+  ): Promise<DeployedPlan> {
+    const is = await digestOf(folder, await listing(folder, paths))
+    if (is !== digest)
+      throw new AppError('archive.invalid', `The package has the digest ${is}, and the run was started with ${digest}.`)
+    const plan = readDeployedPlan(new FolderFiles(folder, paths), dialect)
+    return { planId: PlanId.parse(plan.id), version: plan.version, digest: is, plan, folder }
+  }
+
+  /**
+   * Keeps the package of a run that comes from elsewhere, without deploying it, while and after `work` puts that run on
+   * disk; where that fails nothing stays.
+   */
+  adopt<T>({ folder, digest, plan }: DeployedPlan, work: () => Promise<T>): Promise<T> {
+    return this.#exclusive(async () => {
+      const own = this.#staging.newPath()
+      try {
+        const target = this.#folderOf(digest)
+        const now = new Date()
+        // One that is there becomes a young one, which no other server removes.
+        if (await isThere(target)) await utimes(target, now, now)
+        else {
+          await cp(folder, filesFolder(own), { recursive: true })
+          await publish(own, target, {
+            format: 1,
+            dialect: plan.dialect,
+            files: await listing(folder, [...plan.files.keys()]),
+          })
+        }
+        return await work()
+      } catch (error) {
+        await this.#collect([digest]).catch(() => undefined)
+        throw error
+      } finally {
+        await rm(own, { recursive: true, force: true })
+      }
+    })
+  }
+
+  /** Removes the package if nothing needs it any more; for when a run of it was deleted. */
   async release(digest: string): Promise<void> {
     const needed = await registeredDigests(this.#deps.db.read, [digest])
     if (!needed.has(digest)) await this.#exclusive(() => this.#collect([digest]))
   }
 
-  /** Removes every package that nothing needs: what a crash has left between two steps. */
+  /**
+   * Removes every package that nothing needs: what a crash has left between two steps. One that another server may just
+   * be deploying is left alone.
+   */
   async collectOrphans(): Promise<void> {
     const names = await readdir(this.#deps.plansDir)
-    const digests = names.flatMap(name => digestOfFolder(name) ?? [])
-    await this.#exclusive(() => this.#collect(digests))
+    for (const name of names) {
+      const digest = digestOfFolder(name)
+      const found = digest === null ? null : await stat(join(this.#deps.plansDir, name)).catch(() => null)
+      if (digest === null || found === null || Date.now() - found.mtimeMs < this.#aloneMs) continue
+      await this.#exclusive(() => this.#collect([digest]))
+    }
+  }
+
+  // Servers on one Postgres may share the folder; on SQLite there is only this one.
+  get #aloneMs(): number {
+    return this.#deps.db.dialect === 'sqlite' ? 0 : 3_600_000
   }
 
   async #examine(archive: string, folder: string, signal: AbortSignal): Promise<NewPackage> {
@@ -297,11 +358,7 @@ export class Plans {
 
   async #store({ folder, digest, files, plan }: NewPackage): Promise<void> {
     const target = this.#folderOf(digest)
-    const isThere = await stat(target).then(
-      () => true,
-      () => false,
-    )
-    if (!isThere) await publish(folder, target, { format: 1, dialect: plan.dialect, files })
+    if (!(await isThere(target))) await publish(folder, target, { format: 1, dialect: plan.dialect, files })
   }
 
   #newRow({ plan, digest, files, problems }: NewPackage): VersionRow {
@@ -318,18 +375,22 @@ export class Plans {
     }
   }
 
-  /** Removes those of the packages that neither a version nor an unfinished run needs. */
+  /** Removes those of the packages that neither a version nor a run that is kept needs. */
   async #collect(digests: readonly string[]): Promise<void> {
-    if (digests.length === 0) return
-    const registered = await registeredDigests(this.#deps.db.read, digests)
     const removed: string[] = []
     for (const digest of digests) {
-      if (registered.has(digest) || (await this.#deps.runs.isDigestInUse(digest))) continue
+      if (await this.#isNeeded(digest)) continue
       this.#cache.delete(digest)
-      await removePackage(this.#folderOf(digest), this.#staging.newPath()).catch(unlessMissing)
+      const isNeeded = (): Promise<boolean> => this.#isNeeded(digest)
+      await removePackage(this.#folderOf(digest), { trash: this.#staging.newPath(), isNeeded }).catch(unlessMissing)
       removed.push(digest)
     }
     if (removed.length > 0) packagesRemoved(this.#deps.log, { digests: removed })
+  }
+
+  async #isNeeded(digest: string): Promise<boolean> {
+    const registered = await registeredDigests(this.#deps.db.read, [digest])
+    return registered.has(digest) || (await this.#deps.runs.isDigestInUse(digest))
   }
 
   async #read(digest: string): Promise<DeployedPlan> {
@@ -404,6 +465,13 @@ function busy(planId: PlanId, active: readonly string[]): AppError {
     'plan.busy',
     `${active.length} run(s) of ${planId} are not over (${shown}). Wait, stop them, or undeploy with force=true.`,
     { details: { runs: active.slice(0, 100) } },
+  )
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
   )
 }
 

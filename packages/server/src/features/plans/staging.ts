@@ -8,7 +8,7 @@ const mostAtOnce = 4
 /** No package takes as long as this to arrive. */
 const longestMs = 24 * 60 * 60 * 1000
 
-/** The folder where packages are until they are known to be good. What is in it at a start is what a crash has left. */
+/** The folder where packages are until they are known to be good. */
 export class Staging {
   readonly #folder: string
   #open = 0
