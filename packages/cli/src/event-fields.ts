@@ -3,6 +3,8 @@ import type { RunEvent } from '@slipway/protocol/events'
 export interface EventFields {
   readonly text: (name: string) => string | undefined
   readonly number: (name: string) => number | undefined
+  /** The texts of a list; empty when there is none. */
+  readonly texts: (name: string) => readonly string[]
   readonly record: (name: string) => Readonly<Record<string, unknown>> | undefined
 }
 
@@ -17,6 +19,10 @@ export function fields(event: RunEvent): EventFields {
     number(name) {
       const value = of(name)
       return typeof value === 'number' ? value : undefined
+    },
+    texts(name) {
+      const value = of(name)
+      return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
     },
     record(name) {
       const value = of(name)

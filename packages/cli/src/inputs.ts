@@ -1,3 +1,6 @@
+import { readFile } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
+import { unreachable } from '@slipway/kit/unreachable'
 import { readJsonToPassOn } from '@slipway/sdk/json'
 import { AppError } from '@slipway/protocol/errors'
 
@@ -23,10 +26,14 @@ export function parseInputArgument(argument: string): InputArgument {
   const name = argument.slice(0, Math.max(at, 0)).trim()
   if (name === '')
     throw new AppError('input.invalid', `"${argument}" is no input. Write it as name=value or name=@file.`)
-  const text = argument.slice(at + 1)
-  if (text === '@-') return { name, source: { type: 'stdin' } }
-  if (text.startsWith('@')) return { name, source: { type: 'file', path: text.slice(1) } }
-  return { name, source: { type: 'value', value: parseValue(text) } }
+  return { name, source: parseSource(argument.slice(at + 1)) }
+}
+
+/** Reads what stands behind the name: `@file`, `@-`, JSON, or text. */
+function parseSource(text: string): InputValue {
+  if (text === '@-') return { type: 'stdin' }
+  if (text.startsWith('@')) return { type: 'file', path: text.slice(1) }
+  return { type: 'value', value: parseValue(text) }
 }
 
 export function parseValue(text: string): unknown {
@@ -48,15 +55,39 @@ export function inputFromBytes(bytes: Uint8Array): string {
   return `data:application/octet-stream;base64,${Buffer.from(bytes).toString('base64')}`
 }
 
-export interface InputFiles {
+interface InputFiles {
   readonly readFile: (path: string) => Promise<Uint8Array>
   readonly readStdin: () => Promise<Uint8Array>
+}
+
+/** The files and the standard input of this process. */
+export const processFiles: InputFiles = {
+  readFile: path => readFile(path),
+  readStdin: () => buffer(process.stdin),
+}
+
+/** One value of the command line: JSON, text, `@file` or `@-`. */
+export async function readValue(text: string, files: InputFiles = processFiles): Promise<unknown> {
+  return contentOf(parseSource(text), files)
+}
+
+async function contentOf(source: InputValue, files: InputFiles): Promise<unknown> {
+  switch (source.type) {
+    case 'value':
+      return source.value
+    case 'file':
+      return inputFromBytes(await files.readFile(source.path))
+    case 'stdin':
+      return inputFromBytes(await files.readStdin())
+    default:
+      return unreachable(source)
+  }
 }
 
 /** All inputs of a run: those of an inputs file (a JSON object) first, single ones over them. */
 export async function collectInputs(
   { file, single }: { readonly file?: string | undefined; readonly single: readonly string[] },
-  files: InputFiles,
+  files: InputFiles = processFiles,
 ): Promise<Record<string, unknown>> {
   const inputs = new Map<string, unknown>()
   if (file !== undefined) {
@@ -68,13 +99,6 @@ export async function collectInputs(
   const given = single.map(parseInputArgument)
   if (given.filter(({ source }) => source.type === 'stdin').length > 1)
     throw new AppError('input.invalid', 'Only one input can be read from standard input (@-).')
-  for (const { name, source } of given) {
-    if (source.type === 'value') inputs.set(name, source.value)
-    else
-      inputs.set(
-        name,
-        inputFromBytes(source.type === 'file' ? await files.readFile(source.path) : await files.readStdin()),
-      )
-  }
+  for (const { name, source } of given) inputs.set(name, await contentOf(source, files))
   return Object.fromEntries(inputs)
 }

@@ -1,5 +1,6 @@
 import { applyEvent, startProgress, type ProgressView } from './progress.ts'
-import { progressLine, renderProgress } from './render-progress.ts'
+import { progressLine } from './progress-line.ts'
+import { renderProgress } from './render-progress.ts'
 import type { Run } from '@slipway/protocol/runs'
 import type { RunEvent } from '@slipway/protocol/events'
 import type { Terminal } from './terminal.ts'
@@ -21,20 +22,22 @@ export interface DisplayOptions {
   readonly line: (text: string) => void
   /** Whether to redraw in place. */
   readonly live: boolean
+  /** Plain lines begin behind this event. */
+  readonly linesAfter: number
 }
 
 const redrawMs = 100
 
 export function openDisplay(run: Run, options: DisplayOptions): Display {
-  return options.live ? liveDisplay(run, options.terminal) : lineDisplay(run, options.line)
+  return options.live ? liveDisplay(run, options.terminal) : lineDisplay(run, options)
 }
 
-function lineDisplay(run: Run, line: DisplayOptions['line']): Display {
+function lineDisplay(run: Run, { line, linesAfter }: DisplayOptions): Display {
   let view = startProgress(run)
   return {
     show(event) {
       view = applyEvent(view, event)
-      const text = progressLine(event, view)
+      const text = event.seq > linesAfter ? progressLine(event, view) : null
       if (text !== null) line(text)
     },
     connection(reason) {

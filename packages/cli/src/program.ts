@@ -1,9 +1,16 @@
 import { Command } from 'commander'
+import { addRunTo, addStep } from './commands/advance.ts'
+import { addBreak } from './commands/breakpoints.ts'
+import { addModify, addOverride, addRerun } from './commands/change.ts'
 import { addCheck } from './commands/check.ts'
+import { addCheckpoints, addFork } from './commands/checkpoints.ts'
+import { addCommands } from './commands/commands.ts'
 import { addCompile } from './commands/compile.ts'
 import { addConfig } from './commands/config.ts'
 import { addDeploy } from './commands/deploy.ts'
+import { addDiff } from './commands/diff.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addInspect } from './commands/inspect.ts'
 import { addLogs } from './commands/logs.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addPack } from './commands/pack.ts'
@@ -13,9 +20,11 @@ import { addResult } from './commands/result.ts'
 import { addRun } from './commands/run.ts'
 import { addRuns } from './commands/runs.ts'
 import { addPause, addResume } from './commands/pause.ts'
+import { addSteps } from './commands/steps.ts'
 import { addStop } from './commands/stop.ts'
 import { addRollback, addUndeploy } from './commands/undeploy.ts'
 import { addUp } from './commands/up.ts'
+import { addWatch } from './commands/watch.ts'
 import type { Cli } from './session.ts'
 
 /** All commands, in the order in which `slipway --help` lists them. */
@@ -28,13 +37,26 @@ const commands = [
   addUndeploy,
   addRun,
   addRuns,
-  addLogs,
+  addWatch,
   addResult,
+  addLogs,
   addPause,
   addResume,
   addStop,
   addInputs,
   addAnswer,
+  addCheckpoints,
+  addFork,
+  addDiff,
+  addBreak,
+  addStep,
+  addRunTo,
+  addSteps,
+  addInspect,
+  addOverride,
+  addRerun,
+  addModify,
+  addCommands,
   addCheck,
   addCompile,
   addPack,

@@ -29,7 +29,14 @@ export interface ProgressView {
   readonly endedAt: number | null
   /** Time of the newest event by the server's clock. */
   readonly heardAt: number | null
-  readonly waitsForAnswer: boolean
+  /** Questions to people that are open. */
+  readonly questions: number
+  /** The step before which the run is held, and by what; null while it goes on. */
+  readonly held: { readonly by: string; readonly flowIndex: string } | null
+  /** The steps whose calls have not been answered for long; empty while answers come. */
+  readonly stalledOn: readonly string[]
+  /** Calls that were under way when a server ended, and were made again. */
+  readonly repeatedCalls: number
   readonly connection: string | null
 }
 
@@ -48,32 +55,61 @@ export function startProgress(run: Run): ProgressView {
     startedAt: null,
     endedAt: null,
     heardAt: null,
-    waitsForAnswer: false,
+    questions: 0,
+    held: run.held && { by: run.held.by, flowIndex: run.held.flow_index },
+    stalledOn: [],
+    repeatedCalls: 0,
     connection: null,
   }
 }
 
-const stateAfter: Readonly<Partial<Record<RunEvent['event'], RunState>>> = {
-  'execution:paused': 'paused',
-  'execution:resumed': 'running',
-  'execution:stopped': 'stopping',
-}
-
 /** The view behind one more event. Events without a meaning for progress change nothing but the time. */
 export function applyEvent(before: ProgressView, event: RunEvent): ProgressView {
-  const view = { ...before, heardAt: event.ts, connection: null }
-  const { number } = fields(event)
-  const state = stateAfter[event.event]
-  if (state) return { ...view, state }
+  const stalledOn = event.event === 'execution:stalled' ? fields(event).texts('waits_for') : []
+  const view = { ...before, heardAt: event.ts, connection: null, stalledOn }
+  return applyStateEvent(view, event) ?? applyOtherEvent(view, event)
+}
+
+/** What changes the state of the run as a whole; undefined for other events. */
+function applyStateEvent(view: ProgressView, event: RunEvent): ProgressView | undefined {
+  const { number, record, texts } = fields(event)
   switch (event.event) {
     case 'run:queued':
       return { ...view, state: 'pending', queuePosition: number('position') ?? number('queue_position') ?? null }
     case 'run:started':
-      return { ...view, state: 'running', queuePosition: null, startedAt: view.startedAt ?? event.ts }
+      return { ...goingOn(view), startedAt: view.startedAt ?? event.ts }
+    case 'run:recovered':
+      return { ...goingOn(view), repeatedCalls: view.repeatedCalls + texts('repeated_calls').length }
+    case 'execution:resumed':
+      return goingOn(view)
+    case 'execution:paused':
+      return { ...view, state: 'paused', held: readHeld(record('held')) }
+    case 'execution:waiting':
+      return { ...view, state: 'waiting' }
+    case 'execution:stopped':
+      return { ...view, state: 'stopping' }
     case 'run:completed':
-      return { ...view, state: 'completed', endedAt: event.ts, waitsForAnswer: false }
+      return { ...view, state: 'completed', endedAt: event.ts, questions: 0, held: null }
     case 'run:failed':
-      return { ...view, state: 'failed', endedAt: event.ts, waitsForAnswer: false }
+      return { ...view, state: 'failed', endedAt: event.ts, questions: 0, held: null }
+    default:
+      return undefined
+  }
+}
+
+/** A run can go on after it was over. */
+function goingOn(view: ProgressView): ProgressView {
+  return { ...view, state: 'running', queuePosition: null, endedAt: null, held: null }
+}
+
+function readHeld(held: Readonly<Record<string, unknown>> | undefined): ProgressView['held'] {
+  const { by, flow_index: flowIndex } = held ?? {}
+  return typeof by === 'string' && typeof flowIndex === 'string' ? { by, flowIndex } : null
+}
+
+function applyOtherEvent(view: ProgressView, event: RunEvent): ProgressView {
+  const { number } = fields(event)
+  switch (event.event) {
     case 'cycle:started':
       return { ...view, cycle: number('cycle') ?? view.cycle }
     case 'execution:progress':
@@ -100,9 +136,11 @@ function applyStepEvent(view: ProgressView, event: RunEvent): ProgressView {
     case 'inference:pending':
       return withStep(view, event, 'pending')
     case 'user_input:request':
-      return { ...view, waitsForAnswer: true }
+      return { ...view, questions: view.questions + 1 }
     case 'user_input:completed':
-      return { ...view, waitsForAnswer: false }
+    case 'user_input:cancelled':
+    case 'user_input:expired':
+      return { ...view, questions: Math.max(0, view.questions - 1) }
     default:
       return view
   }

@@ -2,12 +2,16 @@ import { createInterface } from 'node:readline/promises'
 import type { PendingInput } from '@slipway/protocol/inputs'
 import type { Client } from '@slipway/sdk/client'
 import type { Answer } from '@slipway/sdk/inputs'
-import { plain } from './text.ts'
+import { localTime, plain } from './text.ts'
 import type { Terminal } from './terminal.ts'
+
+function isYesOrNo(type: PendingInput['type']): boolean {
+  return type === 'confirm' || type === 'repeat_call'
+}
 
 /** What a typed line means as an answer; null when it is none. */
 export function readAnswer(type: PendingInput['type'], text: string): Answer | null {
-  if (type === 'confirm') {
+  if (isYesOrNo(type)) {
     if (/^(y|yes|true|1)$/i.test(text.trim())) return true
     return /^(n|no|false|0)$/i.test(text.trim()) ? false : null
   }
@@ -19,15 +23,16 @@ export function readAnswer(type: PendingInput['type'], text: string): Answer | n
 }
 
 export function questionLines(question: PendingInput): string[] {
+  const open = question.expires_at === null ? '' : ` until ${localTime(question.expires_at)}`
   return [
-    `${question.run_id} asks (step ${question.flow_index}): ${plain(question.prompt)}`,
+    `${question.run_id} asks (step ${question.flow_index}${open}): ${plain(question.prompt)}`,
     `  Answer with: slipway answer ${question.input_id} ${exampleAnswer(question.type)}`,
   ]
 }
 
 function exampleAnswer(type: PendingInput['type']): string {
-  if (type === 'confirm') return 'yes|no'
-  return type === 'multi_file_input' ? '"a.txt, b.txt"' : '"your answer"'
+  if (isYesOrNo(type)) return 'yes|no'
+  return type === 'multi_file_input' ? '--file a.txt --file b.txt' : '"your answer"'
 }
 
 /** Puts all open questions of a run to the person at the terminal, one after the other. */
@@ -48,8 +53,11 @@ async function askUntilClear(
   { terminal, signal }: { terminal: Terminal; signal: AbortSignal },
 ): Promise<Answer> {
   using lines = createInterface({ input: process.stdin, output: process.stdout })
-  const prompt =
-    question.type === 'confirm' ? '[y/n] ' : question.type === 'multi_file_input' ? 'paths, with commas: ' : '> '
+  const prompt = isYesOrNo(question.type)
+    ? '[y/n] '
+    : question.type === 'multi_file_input'
+      ? 'paths, with commas: '
+      : '> '
   // Readline takes Ctrl-C for itself while it asks; give it back to the process.
   lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
   for (;;) {

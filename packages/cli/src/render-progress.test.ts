@@ -3,7 +3,8 @@ import { Run } from '@slipway/protocol/runs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { applyEvent, startProgress, type ProgressView } from './progress.ts'
-import { progressLine, renderProgress } from './render-progress.ts'
+import { progressLine } from './progress-line.ts'
+import { renderProgress } from './render-progress.ts'
 import { displayWidth } from './text.ts'
 
 const run = Run.parse({
@@ -28,6 +29,9 @@ const run = Run.parse({
     cycle_count: 0,
     current_inference: null,
   },
+  held: null,
+  forked_from: null,
+  deadline_at: null,
   error: null,
 })
 

@@ -1,6 +1,5 @@
-import type { RunEvent } from '@slipway/protocol/events'
 import type { StepStatus } from '@slipway/protocol/runs'
-import { errorText, fields } from './event-fields.ts'
+import { answersWanted, pausedSentence, repeatedSentence, stalledSentence } from './notices.ts'
 import { countSteps, type ProgressView, type StepView } from './progress.ts'
 import type { Paint } from './terminal.ts'
 import { displayWidth, duration, grouped, oneLine, padded, truncated } from './text.ts'
@@ -64,7 +63,10 @@ function bar(view: ProgressView, { width, paint }: RenderOptions): string {
 
 function noticeOf(view: ProgressView): string | undefined {
   if (view.connection !== null) return `Connection lost, trying again: ${oneLine(view.connection)}`
-  return view.waitsForAnswer ? 'This run waits for an answer.' : undefined
+  if (view.state === 'paused') return pausedSentence(view)
+  if (view.questions > 0) return answersWanted(view.questions)
+  if (view.stalledOn.length > 0) return stalledSentence(view.stalledOn)
+  return view.repeatedCalls > 0 ? repeatedSentence(view.repeatedCalls) : undefined
 }
 
 /** Running steps first, then failed ones, then those that changed last. */
@@ -84,53 +86,4 @@ function stepLine(step: StepView, { width, now, paint }: RenderOptions): string 
   const name = padded(truncated(oneLine(step.name), Math.max(4, room)), Math.max(4, room))
   const line = `${index} ${name} ${time}`
   return `  ${paint(styles[step.status], marks[step.status])} ${truncated(line, width - 4)}`
-}
-
-/** One line for an event where the display cannot be redrawn; null for events that would only be noise. */
-export function progressLine(event: RunEvent, view: ProgressView): string | null {
-  switch (event.event) {
-    case 'run:queued':
-      return `${view.runId} waits${view.queuePosition === null ? '' : `, place ${view.queuePosition} in the queue`}`
-    case 'run:started':
-      return `${view.runId} started: ${oneLine(view.planId)}, ${view.total} steps`
-    case 'run:recovered':
-      return `${view.runId} goes on after a restart of the server`
-    case 'execution:paused':
-      return `${view.runId} is paused; go on with: slipway resume ${view.runId}`
-    case 'execution:resumed':
-      return `${view.runId} goes on`
-    case 'run:completed':
-      return `${view.runId} completed${elapsed(view)}`
-    case 'run:failed':
-      return `${view.runId} failed${elapsed(view)}`
-    default:
-      return stepLineOf(event, view)
-  }
-}
-
-const stepWords: Readonly<Partial<Record<RunEvent['event'], string>>> = {
-  'inference:started': 'running',
-  'inference:completed': 'done',
-  'inference:skipped': 'skipped',
-  'inference:failed': 'failed',
-  'inference:error': 'warning',
-  'user_input:request': 'waits for an answer',
-}
-
-function stepLineOf(event: RunEvent, view: ProgressView): string | null {
-  const word = stepWords[event.event]
-  if (word === undefined) return null
-  const { text } = fields(event)
-  const flowIndex = text('flow_index') ?? ''
-  const step = view.steps.get(flowIndex)
-  const counts = countSteps(view)
-  const settled = counts.completed + counts.skipped + counts.failed
-  const took = step?.durationMs == null || event.event === 'inference:error' ? '' : ` (${duration(step.durationMs)})`
-  const more = errorText(event) ?? text('prompt')
-  const where = oneLine(`${flowIndex} ${step?.name ?? text('concept_name') ?? ''}`)
-  return `[${settled}/${Math.max(view.total, view.steps.size)}] ${word.padEnd(9)} ${where}${took}${more === undefined ? '' : `: ${oneLine(more)}`}`
-}
-
-function elapsed(view: ProgressView): string {
-  return view.startedAt === null || view.endedAt === null ? '' : ` after ${duration(view.endedAt - view.startedAt)}`
 }

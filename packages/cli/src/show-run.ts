@@ -1,5 +1,6 @@
 import type { FinalConcept, Run, RunResult } from '@slipway/protocol/runs'
 import { writeJson } from '@slipway/sdk/json'
+import { restLine } from './held.ts'
 import type { Terminal } from './terminal.ts'
 import { byteCount, duration, oneLine, plain } from './text.ts'
 
@@ -33,7 +34,7 @@ export function endLines(run: Run, { paint }: Pick<Terminal, 'paint'>): string[]
   const { completed_count: completed, skipped_count: skipped, total_count: total, cycle_count: cycles } = run.progress
   const facts = `${completed} of ${total} steps done${skipped > 0 ? ` (${skipped} skipped)` : ''}, ${cycles} cycles${elapsed(run)}`
   if (run.status === 'completed') return [`${paint('green', '✔')} ${run.run_id} completed: ${facts}`]
-  if (run.status !== 'failed') return [`${run.run_id} is ${run.status}: ${facts}`]
+  if (run.status !== 'failed') return [`${restLine(run)} ${facts}`]
   return [`${paint('red', '✘')} ${run.run_id} failed: ${facts}`, ...errorLines(run)]
 }
 

@@ -1,8 +1,11 @@
+import { sleep } from '@slipway/kit/abort'
+import type { LogLine } from '@slipway/protocol/debugging'
+import { AppError } from '@slipway/protocol/errors'
 import type { RunEvent } from '@slipway/protocol/events'
 import type { TraceCall } from '@slipway/protocol/runs'
-import { followRun } from '@slipway/sdk/event-stream'
 import { writeJson } from '@slipway/sdk/json'
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
+import { runEvents } from '../events-so-far.ts'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import type { Cli, Session } from '../session.ts'
 import { duration, oneLine, plain, truncated } from '../text.ts'
@@ -12,59 +15,55 @@ interface LogsFlags {
   readonly trace?: boolean
   readonly type?: string
   readonly full?: boolean
+  readonly flowIndex?: string
+  readonly level?: LogLine['level']
 }
 
 export function addLogs(program: Command, cli: Cli): void {
   program
     .command('logs')
-    .description('Show what happened in a run: its events, or with --trace every call to models, scripts and files.')
+    .description(
+      'Show what happened in a run: its events, with --trace every call to models, scripts and files, with --level words.',
+    )
     .argument('<run>', 'id of the run')
     .option('-f, --follow', 'go on until the run ends')
     .option('--trace', 'the calls with what went in and came out')
     .option('--type <type>', 'only types that begin with this, such as inference: or model.')
+    .option('--flow-index <step>', 'only what belongs to this step')
+    .addOption(
+      new Option('--level <level>', 'the log in words: all of it, or what went wrong').choices([
+        'info',
+        'warning',
+        'error',
+      ]),
+    )
     .option('--full', 'do not shorten what went in and came out')
     .action(
-      cli.act((session, id: string, flags: LogsFlags) => (flags.trace ? showTrace : showEvents)(session, id, flags)),
+      cli.act((session, id: string, flags: LogsFlags) => {
+        if (flags.level === undefined) return (flags.trace ? showTrace : showEvents)(session, id, flags)
+        if (flags.trace || flags.type !== undefined)
+          throw new AppError(
+            'input.invalid',
+            '--level shows the log in words; it goes with neither --trace nor --type.',
+          )
+        return showWords(session, id, flags)
+      }),
     )
 }
 
-/** How long an unfinished run's log may be silent before everything there is counts as read. */
-const quietMs = 500
-
-async function showEvents(
-  { client, terminal, json, signal }: Session,
-  id: string,
-  flags: LogsFlags,
-): Promise<ExitCode> {
-  const run = await client.run(id, { signal })
-  const ended = run.status === 'completed' || run.status === 'failed'
-  const done = new AbortController()
-  const events = followRun(client, id, { signal: AbortSignal.any([signal, done.signal]), maxAttempts: 8 })
+async function showEvents(session: Session, id: string, flags: LogsFlags): Promise<ExitCode> {
+  const { terminal, json, signal } = session
   try {
-    for (;;) {
-      const next = await (flags.follow || ended ? events.next() : nextWithin(events, quietMs))
-      if (next === 'quiet' || next.done) break
-      if (flags.type !== undefined && !next.value.event.startsWith(flags.type)) continue
-      terminal.print(json ? writeJson(next.value) : eventLine(next.value, terminal.columns(), flags.full))
+    for await (const event of runEvents(session, id, { follow: flags.follow ?? false })) {
+      if (flags.type !== undefined && !event.event.startsWith(flags.type)) continue
+      if (flags.flowIndex !== undefined && event['flow_index'] !== flags.flowIndex) continue
+      terminal.print(json ? writeJson(event) : eventLine(event, terminal.columns(), flags.full))
     }
   } catch (error) {
     if (signal.aborted) return exitCodes.interrupted
     throw error
-  } finally {
-    // A read that is still under way holds the connection, and with it the process.
-    done.abort(new DOMException('Read', 'AbortError'))
   }
   return exitCodes.done
-}
-
-async function nextWithin(events: AsyncGenerator<RunEvent>, ms: number): Promise<IteratorResult<RunEvent> | 'quiet'> {
-  const quiet = Promise.withResolvers<'quiet'>()
-  const timer = setTimeout(() => quiet.resolve('quiet'), ms)
-  try {
-    return await Promise.race([events.next(), quiet.promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 const envelope = new Set(['event', 'id', 'seq', 'run_id', 'ts'])
@@ -84,7 +83,7 @@ function clock(ms: number): string {
 async function showTrace({ client, terminal, json, signal }: Session, id: string, flags: LogsFlags): Promise<ExitCode> {
   let after = 0
   for (;;) {
-    const { items } = await client.trace(id, { after, limit: 200, signal })
+    const { items } = await client.trace(id, { after, limit: 200, flow_index: flags.flowIndex, signal })
     for (const call of items) {
       if (flags.type !== undefined && !call.type.startsWith(flags.type)) continue
       if (json) terminal.print(writeJson(call))
@@ -97,6 +96,42 @@ async function showTrace({ client, terminal, json, signal }: Session, id: string
     if (last === undefined || items.length < 200) return exitCodes.done
     after = last.n
   }
+}
+
+const wordsPerPage = 500
+const lookEveryMs = 500
+
+async function showWords({ client, terminal, json, signal }: Session, id: string, flags: LogsFlags): Promise<ExitCode> {
+  const { level, flowIndex, follow = false } = flags
+  let after = 0
+  try {
+    for (;;) {
+      // Asked first, so that nothing is missed of a run that ends meanwhile.
+      const { status } = await client.run(id, { signal })
+      const { items, next } = await client.logs(id, {
+        after,
+        limit: wordsPerPage,
+        level,
+        flow_index: flowIndex,
+        signal,
+      })
+      for (const line of items) terminal.print(json ? writeJson(line) : wordsLine(line, terminal.paint))
+      after = items.at(-1)?.seq ?? after
+      if (next !== null) continue
+      if (!follow || status === 'completed' || status === 'failed') return exitCodes.done
+      await sleep(lookEveryMs, signal)
+    }
+  } catch (error) {
+    if (signal.aborted) return exitCodes.interrupted
+    throw error
+  }
+}
+
+const levelStyles = { info: 'dim', warning: 'yellow', error: 'red' } as const
+
+function wordsLine(line: LogLine, paint: Session['terminal']['paint']): string {
+  const where = line.flow_index === null ? '' : ` ${oneLine(line.flow_index)}`
+  return `${clock(Date.parse(line.at))} ${paint(levelStyles[line.level], line.level.padEnd(7))}${where} ${oneLine(line.message)}`
 }
 
 interface TraceStyle {
@@ -115,5 +150,6 @@ function traceLines(call: TraceCall, { width, full, paint }: TraceStyle): string
     return [`     ${label} ${truncated(oneLine(text), Math.max(20, width - 9))}`]
   }
   const outcome = call.error ? body('!', `${call.error.name}: ${call.error.message}`) : body('←', call.output)
-  return [paint(call.error ? 'red' : 'bold', head), ...body('→', call.inputs), ...outcome]
+  const again = call.repeated ? ['     ! made again after a crash: the outside may have seen it twice'] : []
+  return [paint(call.error ? 'red' : 'bold', head), ...again, ...body('→', call.inputs), ...outcome]
 }

@@ -1,28 +1,33 @@
-import { readFile } from 'node:fs/promises'
-import { buffer } from 'node:stream/consumers'
 import { AppError } from '@slipway/protocol/errors'
 import type { Run } from '@slipway/protocol/runs'
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { collectInputs } from '../inputs.ts'
-import { codeFor, type Cli, type Session } from '../session.ts'
-import { endLines, resultLines } from '../show-run.ts'
-import { howToGoOn, watchRun } from '../watch.ts'
+import { collect, positive, seconds } from '../options.ts'
+import type { Cli, Session } from '../session.ts'
+import { watchToEnd } from '../watch.ts'
 
-interface RunFlags {
+/** What says how a run goes, of `run` and of `fork`. */
+export interface TermFlags {
+  readonly maxCycles?: number
+  readonly agent?: string
+  readonly key?: string
+  readonly timeout?: number
+  readonly stepTimeout?: number
+  readonly inputTimeout?: number
+  readonly break: readonly string[]
+}
+
+interface RunFlags extends TermFlags {
   readonly input: readonly string[]
   readonly inputs?: string
   readonly watch?: boolean
   readonly mode?: 'parallel' | 'sequential'
-  readonly maxCycles?: number
-  readonly agent?: string
   readonly planVersion?: string
-  readonly key?: string
-  readonly timeout?: number
 }
 
 export function addRun(program: Command, cli: Cli): void {
-  program
+  const command = program
     .command('run')
     .description('Start a run of a plan.')
     .argument('<plan>', 'id of the plan')
@@ -30,43 +35,51 @@ export function addRun(program: Command, cli: Cli): void {
     .option('--inputs <file>', 'JSON file with inputs by name; -i goes before it')
     .option('-w, --watch', 'show the run until it ends, then its result')
     .addOption(new Option('--mode <mode>', 'order of independent steps').choices(['parallel', 'sequential']))
-    .option('--max-cycles <n>', 'give up after so many cycles', positive)
-    .option('--agent <name>', 'agent that answers the model calls')
     .option('--plan-version <version>', 'a version other than the active one')
+  addTerms(command).action(cli.act(startAndShow))
+}
+
+export function addTerms(command: Command): Command {
+  return command
+    .option('--agent <name>', 'agent that answers the model calls')
+    .option('--max-cycles <n>', 'give up after so many cycles', positive)
+    .option('--timeout <time>', 'end the run when it is not done after this time: 90, 15m, 2h, 30d', seconds)
+    .option('--step-timeout <time>', 'longest time for the calls of one step', seconds)
+    .option('--input-timeout <time>', 'how long a question to a person stays open', seconds)
+    .option('--break <step>', 'pause before this step (flow index); may be given several times', collect, [])
     .option('--key <key>', 'idempotency key: the same key starts one run, however often it is sent')
-    .option('--timeout <seconds>', 'with --watch: stop the run when it is not done by then', positive)
-    .action(cli.act(startAndShow))
+}
+
+/** The terms as requests have them. */
+export function termsOf(flags: TermFlags): {
+  readonly agent: string | undefined
+  readonly max_cycles: number | undefined
+  readonly timeout_seconds: number | undefined
+  readonly step_timeout_seconds: number | undefined
+  readonly input_timeout_seconds: number | undefined
+  readonly breakpoints: string[] | undefined
+  readonly idempotency_key: string | undefined
+} {
+  return {
+    agent: flags.agent,
+    max_cycles: flags.maxCycles,
+    timeout_seconds: flags.timeout,
+    step_timeout_seconds: flags.stepTimeout,
+    input_timeout_seconds: flags.inputTimeout,
+    breakpoints: flags.break.length === 0 ? undefined : [...flags.break],
+    idempotency_key: flags.key,
+  }
 }
 
 async function startAndShow(session: Session, plan: string, flags: RunFlags): Promise<ExitCode> {
-  const { client, terminal, json, printJson, signal } = session
-  if (flags.timeout !== undefined && !flags.watch)
-    throw new AppError('input.invalid', '--timeout needs --watch: without it nobody is there to stop the run.')
-  const inputs = await collectInputs(
-    { file: flags.inputs, single: flags.input },
-    { readFile: path => readFile(path), readStdin: () => buffer(process.stdin) },
-  )
+  const { terminal, json, printJson } = session
+  const inputs = await collectInputs({ file: flags.inputs, single: flags.input })
   const run = await startRun(session, plan, { flags, inputs })
-  if (!flags.watch) {
-    if (json) printJson(run)
-    else terminal.print(run.run_id)
-    terminal.note(`Started. Follow it with: slipway logs ${run.run_id} --follow`)
-    return exitCodes.done
-  }
-  using late = stopAfter(session, run, flags.timeout)
-  const watched = await watchRun(session, run)
-  if (watched.type === 'detached') {
-    terminal.complain(howToGoOn(run.run_id))
-    return exitCodes.interrupted
-  }
-  const result = watched.run.status === 'completed' ? await client.result(run.run_id, { signal }) : null
-  if (json) printJson({ run: watched.run, result })
-  else {
-    endLines(watched.run, terminal).forEach(terminal.print)
-    if (late.fired()) terminal.print(`  It was stopped, because it was not done within ${flags.timeout ?? 0} s.`)
-    if (result) ['', ...resultLines(result, terminal)].forEach(terminal.print)
-  }
-  return codeFor(watched.run.status === 'completed')
+  if (flags.watch) return watchToEnd(session, run)
+  if (json) printJson(run)
+  else terminal.print(run.run_id)
+  terminal.note(`Started. Follow it with: slipway watch ${run.run_id}`)
+  return exitCodes.done
 }
 
 /** Starts the run; an unknown plan is answered with the names of those that are there. */
@@ -77,12 +90,10 @@ async function startRun(
 ): Promise<Run> {
   try {
     return await client.startRun(plan, {
+      ...termsOf(flags),
       inputs,
       mode: flags.mode,
-      max_cycles: flags.maxCycles,
-      agent: flags.agent,
       version: flags.planVersion,
-      idempotency_key: flags.key,
       signal,
     })
   } catch (error) {
@@ -92,32 +103,4 @@ async function startRun(
       known.length > 0 ? `Deployed are: ${known.join(', ')}.` : 'None is deployed: slipway deploy <folder|zip>.'
     throw new AppError('plan.unknown', `${error.message} ${hint}`, { cause: error, details: error.details })
   }
-}
-
-function stopAfter(
-  { client, terminal }: Session,
-  run: Run,
-  seconds: number | undefined,
-): Disposable & { readonly fired: () => boolean } {
-  let fired = false
-  const timer =
-    seconds === undefined
-      ? undefined
-      : setTimeout(() => {
-          fired = true
-          client
-            .stop(run.run_id, { reason: `not done within ${seconds} s` })
-            .catch((error: unknown) => terminal.complain(`Could not stop the run: ${String(error)}`))
-        }, seconds * 1000)
-  return { fired: () => fired, [Symbol.dispose]: () => clearTimeout(timer) }
-}
-
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value]
-}
-
-export function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('It has to be a whole number from 1.')
-  return value
 }

@@ -4,7 +4,8 @@ import { Option, type Command } from 'commander'
 import { exitCodes } from '../exit-codes.ts'
 import type { Cli } from '../session.ts'
 import { localTime, table } from '../text.ts'
-import { positive } from './run.ts'
+import { addArchives } from './archives.ts'
+import { positive } from '../options.ts'
 
 interface RunsFlags {
   readonly plan?: string
@@ -14,8 +15,10 @@ interface RunsFlags {
 }
 
 export function addRuns(program: Command, cli: Cli): void {
-  program
+  const runs = program
     .command('runs')
+    // Options behind `prune` and its like are theirs.
+    .enablePositionalOptions()
     .description('List runs, newest first.')
     .option('--plan <plan>', 'only runs of this plan')
     .addOption(new Option('--status <status>', 'only runs in this state').choices(RunState.options))
@@ -35,6 +38,7 @@ export function addRuns(program: Command, cli: Cli): void {
         return exitCodes.done
       }),
     )
+  addArchives(runs, cli)
 }
 
 function runRow(run: Run): string[] {

@@ -1,0 +1,120 @@
+import type { RunCost, RunDiff, StepDiff } from '@slipway/protocol/checkpoints'
+import { writeJson } from '@slipway/sdk/json'
+import type { Command } from 'commander'
+import { exitCodes } from '../exit-codes.ts'
+import { positive } from '../options.ts'
+import type { Cli, Session } from '../session.ts'
+import { duration, grouped, oneLine, plain, table, truncated } from '../text.ts'
+
+interface DiffFlags {
+  readonly limit: number
+  readonly full?: boolean
+}
+
+export function addDiff(program: Command, cli: Cli): void {
+  program
+    .command('diff')
+    .description('Show what two runs did differently: inputs, steps, values, prompts, results and cost.')
+    .argument('<a>', 'id of a run')
+    .argument('<b>', 'id of the other run')
+    .option('-n, --limit <n>', 'most differences to list', positive, 50)
+    .option('--full', 'do not shorten values and prompts')
+    .action(
+      cli.act(async ({ client, terminal, json, printJson, signal }, a: string, b: string, flags: DiffFlags) => {
+        const diff = await client.diff(a, b, { limit: flags.limit, signal })
+        if (json) printJson(diff)
+        else {
+          const style = { paint: terminal.paint, width: flags.full ? null : terminal.columns() }
+          diffLines(diff, style).forEach(terminal.print)
+          if (diff.truncated) terminal.note('There are more differences. List more with --limit.')
+        }
+        return exitCodes.done
+      }),
+    )
+}
+
+export interface DiffStyle {
+  readonly paint: Session['terminal']['paint']
+  /** Longest line; null when nothing is cut. */
+  readonly width: number | null
+}
+
+export function diffLines(diff: RunDiff, style: DiffStyle): string[] {
+  const { a, b, common, inputs, steps, finals } = diff
+  const changedFinals = finals.filter(({ equal }) => !equal)
+  const same = inputs.length === 0 && steps.length === 0 && changedFinals.length === 0
+  const facts = `${steps.length}${diff.truncated ? ' or more' : ''} steps differ, ${diff.equal_steps} are equal`
+  return [
+    `${style.paint('red', '-')} ${a.run_id}  ${a.plan_id} ${a.plan_version}  ${a.status}`,
+    `${style.paint('green', '+')} ${b.run_id}  ${b.plan_id} ${b.plan_version}  ${b.status}`,
+    ...(common === null ? [] : [`The same history up to step ${common.step} of ${common.run_id}.`]),
+    same ? `No differences: ${diff.equal_steps} steps are equal.` : `${facts}.`,
+    ...section(
+      'Inputs',
+      inputs.flatMap(input => [`  ${oneLine(input.concept_name)}`, ...sides(input, style)]),
+      style,
+    ),
+    ...section(
+      'Steps',
+      steps.flatMap(step => stepLines(step, style)),
+      style,
+    ),
+    ...section(
+      'Results',
+      changedFinals.flatMap(final => [`  ${oneLine(final.concept_name)}`, ...sides(final, style)]),
+      style,
+    ),
+    ...section('Cost', costLines(diff.cost), style),
+  ]
+}
+
+function section(title: string, lines: readonly string[], { paint }: DiffStyle): string[] {
+  return lines.length === 0 ? [] : ['', paint('bold', title), ...lines]
+}
+
+const words: Readonly<Record<StepDiff['difference'], string>> = {
+  only_a: 'only in the first run',
+  only_b: 'only in the second run',
+  status: 'ended otherwise',
+  value: 'wrote another value',
+  prompt: 'was asked otherwise',
+}
+
+function stepLines(step: StepDiff, style: DiffStyle): string[] {
+  const { a, b } = step.status
+  return [
+    `  ${oneLine(`${step.flow_index} ${step.concept_name}`)} #${step.execution} ${words[step.difference]}`,
+    ...(a === b ? [] : sides({ a: a ?? '(not executed)', b: b ?? '(not executed)' }, style)),
+    ...(step.prompt === null ? [] : ['    asked', ...sides(step.prompt, style)]),
+    ...(step.value === null ? [] : ['    wrote', ...sides(step.value, style)]),
+  ]
+}
+
+function sides({ a, b }: { readonly a: unknown; readonly b: unknown }, style: DiffStyle): string[] {
+  return [...side('-', a, style), ...side('+', b, style)]
+}
+
+function side(mark: '-' | '+', value: unknown, { paint, width }: DiffStyle): string[] {
+  const color = mark === '-' ? 'red' : 'green'
+  const text = plain(typeof value === 'string' ? value : (writeJson(value) ?? 'null'))
+  const lines = width === null ? text.split('\n') : [truncated(oneLine(text), Math.max(20, width - 6))]
+  return lines.map(line => `    ${paint(color, `${mark} ${line}`)}`)
+}
+
+function costLines({ a, b }: RunDiff['cost']): string[] {
+  const facts: readonly (readonly [string, (cost: RunCost) => string])[] = [
+    ['steps', cost => grouped(cost.steps)],
+    ['calls', cost => grouped(cost.calls)],
+    ['model calls', cost => grouped(cost.model_calls)],
+    ['tokens', cost => `${grouped(cost.input_tokens)} + ${grouped(cost.output_tokens)}`],
+    ['time of calls', cost => duration(cost.call_ms)],
+    ['wall time', cost => (cost.wall_ms === null ? '' : duration(cost.wall_ms))],
+  ]
+  return table(
+    ['  ', 'FIRST', 'SECOND'],
+    facts.map(([name, of]) => [`  ${name}`, of(a), of(b)]),
+    { width: 80 },
+  )
+    .split('\n')
+    .map(line => `  ${line}`)
+}
