@@ -1,0 +1,275 @@
+import { encodeReference } from '@slipway/engine/run/codec'
+import { isRefusal, planCommand, type Command } from '@slipway/engine/run/commands'
+import { openGate } from '@slipway/engine/run/gate'
+import type { Program } from '@slipway/engine/run/program'
+import type { SnapshotConcept } from '@slipway/engine/run/snapshot'
+import type { RunState } from '@slipway/engine/run/state'
+import type { Reference } from '@slipway/engine/reference/reference'
+import type { ConceptState, LogLine, ReferencePage, StepView, ValueChange } from '@slipway/protocol/debugging'
+import { AppError } from '@slipway/protocol/errors'
+import { excerptOf } from './excerpt.ts'
+import { isWrite } from './write-log.ts'
+import { selectSteps } from './journal-store.ts'
+import { toLogLine } from './run-logs.ts'
+import type { Moment, RunStates } from './run-states.ts'
+import { findRun, type RunRow } from './run-store.ts'
+import type { RunsDeps } from './runs.ts'
+import { toStepView } from './step-view.ts'
+import { tensorPart, type AskedPart } from './tensor-page.ts'
+
+export type InspectorDeps = Pick<RunsDeps, 'db' | 'events' | 'plans'> & { readonly states: RunStates }
+
+export interface Paging {
+  readonly after: number
+  readonly limit: number
+}
+
+/** A part of a list, and what to give as `after` for the next one; null at the end. */
+export interface Page<T> {
+  readonly items: readonly T[]
+  readonly next: number | null
+}
+
+// Texts and tensors in lists end there; the reference itself has pages.
+const mostOfValue = 2_000
+const mostOfPage = 1_000_000
+const eventsPerPage = 1_000
+/** Events that one request looks through for lines. */
+const mostEvents = 20_000
+
+/** Looks into runs, live or over, without changing anything. */
+export class Inspector {
+  readonly #deps: InspectorDeps
+
+  constructor(deps: InspectorDeps) {
+    this.#deps = deps
+  }
+
+  /** Every concept of the plan as it was after record `step`, or is now, in the order of the plan. */
+  async references(runId: string, step?: number): Promise<ConceptState[]> {
+    const row = await this.#row(runId)
+    const program = await this.#deps.states.program(row)
+    const { concepts } = await this.#deps.states.at(row, step ?? row.records)
+    const saved = new Map(concepts.map(concept => [concept.name, concept]))
+    return program.concepts.map(({ entry }) => conceptState(program, entry.conceptName, saved.get(entry.conceptName)))
+  }
+
+  async reference(
+    runId: string,
+    name: string,
+    { step, ...part }: AskedPart & { readonly step?: number | undefined },
+  ): Promise<ReferencePage> {
+    const row = await this.#row(runId)
+    const { states } = this.#deps
+    const program = await states.program(row)
+    const concept = conceptOf(program, name)
+    const at = step ?? row.records
+    const saved = (await states.at(row, at)).concepts.find(one => one.name === concept)
+    const state = conceptState(program, concept, saved)
+    const written = state.has_reference ? await states.writerOf(row, concept, at) : null
+    return { ...state, ...tensorPart(saved?.reference ?? null, part), written_at: written }
+  }
+
+  /** Without `after` the list begins with what the concept was given, where it was given something. */
+  async referenceHistory(
+    runId: string,
+    name: string,
+    {
+      after,
+      limit,
+      signal,
+    }: { readonly after?: number | undefined; readonly limit: number; readonly signal: AbortSignal },
+  ): Promise<Page<ValueChange>> {
+    const row = await this.#row(runId)
+    const { states } = this.#deps
+    const concept = conceptOf(await states.program(row), name)
+    const { step: begin } = await states.beginning(row)
+    const from = Math.max(begin, after ?? 0)
+    if (from > row.records) return { items: [], next: null }
+    let before = referenceIn(await states.stateAt(row, from), concept)
+    const list = new ValueList(limit)
+    if (after === undefined && before !== null) {
+      const given = { step: from, flow_index: null, execution: null, at: isoTime(row.created_at) }
+      if (list.add(given, before)) return { items: list.items, next: from }
+    }
+    for await (const moment of states.walk(row, from, signal)) {
+      const reference = referenceIn(moment.state, concept)
+      const isNew = hasWritten(moment, concept, { before, reference })
+      if (isNew && list.add(whoWrote(moment), reference)) return { items: list.items, next: moment.n }
+      before = reference
+    }
+    return { items: list.items, next: null }
+  }
+
+  async steps(
+    runId: string,
+    { flowIndex, ...paging }: Paging & { readonly flowIndex?: string | undefined },
+  ): Promise<Page<StepView>> {
+    const row = await this.#row(runId)
+    return this.#steps(row, { ...paging, flowIndex })
+  }
+
+  async flowHistory(runId: string, flowIndex: string, paging: Paging): Promise<Page<StepView>> {
+    const row = await this.#row(runId)
+    knownStep(await this.#deps.states.program(row), flowIndex)
+    return this.#steps(row, { ...paging, flowIndex })
+  }
+
+  /** May have fewer lines than asked for where most events are no lines of this kind. */
+  async logs(
+    runId: string,
+    filter: Paging & { readonly flowIndex?: string | undefined; readonly level?: LogLine['level'] | undefined },
+  ): Promise<Page<LogLine>> {
+    await this.#row(runId)
+    const { flowIndex, level, limit } = filter
+    const items: LogLine[] = []
+    let { after } = filter
+    for (let read = 0; read < mostEvents; read += eventsPerPage) {
+      const events = await this.#deps.events.read(runId, after, eventsPerPage)
+      for (const event of events) {
+        after = event.seq
+        const line = toLogLine(event)
+        if (line === null || (level ?? line.level) !== line.level) continue
+        if (flowIndex !== undefined && line.flow_index !== flowIndex) continue
+        items.push(line)
+        if (items.length >= limit) return { items, next: after }
+      }
+      if (events.length < eventsPerPage) return { items, next: null }
+    }
+    return { items, next: after }
+  }
+
+  /** The steps that would run again if the concept got another value now, in flow order. */
+  async dependents(runId: string, name: string): Promise<string[]> {
+    const state = await this.#newest(runId)
+    const value = { data: null, axes: null }
+    return resetBy({ type: 'override', concept: conceptOf(state.program, name), value, rerunDependents: true }, state)
+  }
+
+  /** The steps that a re-run from this one would execute again now, itself included, in flow order. */
+  async descendants(runId: string, flowIndex: string): Promise<string[]> {
+    const state = await this.#newest(runId)
+    knownStep(state.program, flowIndex)
+    return resetBy({ type: 'rerun', flowIndex }, state)
+  }
+
+  async #newest(runId: string): Promise<RunState> {
+    const row = await this.#row(runId)
+    return this.#deps.states.stateAt(row, row.records)
+  }
+
+  async #steps(
+    { id }: RunRow,
+    { limit, ...filter }: Paging & { readonly flowIndex: string | undefined },
+  ): Promise<Page<StepView>> {
+    const rows = await selectSteps(this.#deps.db.read, id, { ...filter, limit: limit + 1 })
+    const items = rows.slice(0, limit).map(toStepView)
+    return { items, next: rows.length > limit ? (items.at(-1)?.n ?? null) : null }
+  }
+
+  async #row(runId: string): Promise<RunRow> {
+    const row = await findRun(this.#deps.db.read, runId)
+    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
+    return row
+  }
+}
+
+/** Values for a reply, until there are enough of them or they are large enough together. */
+class ValueList {
+  readonly items: ValueChange[] = []
+  readonly #limit: number
+  #size = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** True when nothing more is to come. */
+  add(when: Pick<ValueChange, 'step' | 'flow_index' | 'execution' | 'at'>, reference: Reference | null): boolean {
+    if (reference === null) {
+      this.items.push({ ...when, axes: null, shape: null, data: null, truncated: false })
+    } else {
+      const { data, truncated, size } = excerptOf(reference.data, mostOfValue)
+      this.items.push({ ...when, axes: [...reference.axes], shape: [...reference.shape], data, truncated })
+      this.#size += size
+    }
+    return this.items.length >= this.#limit || this.#size >= mostOfPage
+  }
+}
+
+function conceptState(program: Program, name: string, saved: SnapshotConcept | undefined): ConceptState {
+  const entry = program.concepts[program.conceptNumbers.get(name) ?? -1]?.entry
+  const reference = valueOf(saved?.reference ?? null)
+  return {
+    concept_name: name,
+    natural_name: entry?.naturalName ?? null,
+    is_ground: entry?.isGround ?? false,
+    is_final: entry?.isFinal ?? false,
+    status: saved?.status ?? 'empty',
+    has_reference: reference !== null,
+    axes: [...(reference?.axes ?? [])],
+    shape: [...(reference?.shape ?? [])],
+  }
+}
+
+/** Null for a placeholder without content, too. */
+function valueOf(reference: Reference | null): Reference | null {
+  return reference === null || reference.axes.length === 0 ? null : reference
+}
+
+function referenceIn({ references, program }: RunState, concept: string): Reference | null {
+  return valueOf(references[program.conceptNumbers.get(concept) ?? -1] ?? null)
+}
+
+// Going back to an earlier moment gives all concepts their values of then, most of which they still have.
+function hasWritten(
+  { record }: Moment,
+  concept: string,
+  { before, reference }: { readonly before: Reference | null; readonly reference: Reference | null },
+): boolean {
+  if (record.kind === 'command' && record.snapshot !== null) return textOf(before) !== textOf(reference)
+  return record.changes.some(change => change.name === concept && isWrite(change)) && (before ?? reference) !== null
+}
+
+function textOf(reference: Reference | null): string | null {
+  return reference === null ? null : JSON.stringify(encodeReference(reference))
+}
+
+function whoWrote({ n, at, record }: Moment): Pick<ValueChange, 'step' | 'flow_index' | 'execution' | 'at'> {
+  const isStep = record.kind === 'step'
+  return {
+    step: n,
+    flow_index: isStep ? record.flowIndex : null,
+    execution: isStep ? record.execution : null,
+    at: isoTime(at),
+  }
+}
+
+/** What a command would reset if it came now; nothing is changed. */
+function resetBy(command: Command, state: RunState): string[] {
+  const plan = planCommand(command, { state, gate: openGate, isEnded: false })
+  if (isRefusal(plan)) throw new AppError('run.command', plan.message)
+  return plan.items.flatMap(({ flowIndex, reason }) => (reason === 'rerun' ? [flowIndex] : []))
+}
+
+/** The concept of this exact name, else the only one of this natural name. */
+function conceptOf(program: Program, name: string): string {
+  if (program.conceptNumbers.has(name)) return name
+  const natural = program.concepts.filter(({ entry }) => plainName(entry.naturalName) === plainName(name))
+  const [found] = natural
+  if (found !== undefined && natural.length === 1) return found.entry.conceptName
+  throw new AppError('concept.unknown', `The plan has no concept "${name}". \`references\` of the run lists them.`)
+}
+
+function plainName(name: string): string {
+  return name.normalize('NFKC').replaceAll('_', ' ').trim().toLowerCase()
+}
+
+function knownStep(program: Program, flowIndex: string): void {
+  if (program.slotNumbers.has(flowIndex)) return
+  throw new AppError('step.unknown', `The plan has no step ${flowIndex}. Its graph shows them.`)
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
