@@ -2,6 +2,7 @@ import { AppError } from '@slipway/protocol/errors'
 import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
+import { scriptedModel } from '../testbed/scripted-model.ts'
 import { countingPlan, echoPlan, personPlan, promptPlan, scriptPlan, smallPlan } from '../testbed/small-plans.ts'
 
 async function onlyValue(bed: Bed, runId: string): Promise<unknown> {
@@ -94,21 +95,21 @@ describe('starting', () => {
   })
 
   test('[RUN-2] runs beyond the limit wait in order', async () => {
-    await using bed = await openBed({ settings: { maxConcurrentRuns: 1 } })
-    await bed.client.deploy(personPlan('ask'))
+    const { models, prompts, release } = scriptedModel(() => 'yes', { held: true })
+    await using bed = await openBed({ settings: { maxConcurrentRuns: 1 }, replace: { models } })
+    await bed.client.deploy(promptPlan('ask'))
     const ids: string[] = []
     for (const name of ['a', 'b', 'c']) {
       ids.push((await bed.client.startRun('ask', { inputs: { question: name } })).run_id)
     }
     const [first = '', second = '', third = ''] = ids
-    const firstQuestion = await question(bed, first)
+    await expect.poll(() => prompts.length).toBe(1)
+    expect((await bed.client.run(first)).queue_position).toBe(null)
     expect((await bed.client.run(second)).queue_position).toBe(1)
     expect((await bed.client.run(third)).queue_position).toBe(2)
-    await bed.client.answer(firstQuestion, 'yes')
-    await bed.finished(first)
-    await bed.client.answer(await question(bed, second), 'yes')
-    await bed.finished(second)
-    expect((await bed.client.runs({ status: 'completed' })).items.map(run => run.run_id)).toEqual([second, first])
+    release()
+    for (const id of ids) await bed.finished(id)
+    expect(prompts.map(prompt => /Answer this: (.)/.exec(prompt)?.[1])).toEqual(['a', 'b', 'c'])
   })
 
   test('[RUN-14] runs are listed newest first, by plan and status, in pages', async () => {
@@ -259,7 +260,7 @@ describe('people', () => {
     await bed.client.deploy(plan)
     const { run_id: id } = await bed.client.startRun('many')
     const reading = bed.events(id)
-    while (['pending', 'running'].includes((await bed.client.run(id)).status)) {
+    while (['pending', 'running', 'waiting'].includes((await bed.client.run(id)).status)) {
       for (const input of await bed.client.inputs({ runId: id })) await bed.client.answer(input.input_id, 'yes')
     }
     const live = await reading
@@ -339,16 +340,16 @@ describe('pausing', () => {
   })
 
   test('[RUN-19] a run that waits in the queue can be paused and takes its place again when it is resumed', async () => {
-    await using bed = await openBed({ settings: { maxConcurrentRuns: 1 } })
-    await bed.client.deploy(personPlan('ask'))
+    const { models, release } = scriptedModel(() => 'yes', { held: true })
+    await using bed = await openBed({ settings: { maxConcurrentRuns: 1 }, replace: { models } })
+    await bed.client.deploy(promptPlan('ask'))
     const first = await bed.client.startRun('ask', { inputs: { question: 'a' } })
     const second = await bed.client.startRun('ask', { inputs: { question: 'b' } })
     expect(await bed.client.pause(second.run_id)).toMatchObject({ status: 'paused', queue_position: null })
-    await bed.client.answer(await question(bed, first.run_id), 'yes')
+    release()
     await bed.finished(first.run_id)
     expect((await bed.client.run(second.run_id)).status).toBe('paused')
     await bed.client.resume(second.run_id)
-    await bed.client.answer(await question(bed, second.run_id), 'yes')
     expect(await bed.finished(second.run_id)).toMatchObject({ status: 'completed' })
   })
 })

@@ -134,3 +134,27 @@ export function echoPlan(name: string, options: { readonly version?: string } = 
   const step = { flowIndex: '1', gives: '{echo}', takes: ['{spoken word}'], paradigm: 'h_Data-c_PassThrough-o_Normal' }
   return smallPlan({ name, ...options, inputs: ['{spoken word}'], finals: ['{echo}'], steps: [step] })
 }
+
+/** Asks a model in each of `steps` steps, each about the answer of the one before. */
+export function chainPlan(
+  name: string,
+  steps: number,
+  { version, prompts = {} }: { readonly version?: string; readonly prompts?: Readonly<Record<number, string>> } = {},
+): Uint8Array {
+  const numbers = Array.from({ length: steps }, (_, index) => index + 1)
+  const file = (n: number): string => `provisions/prompts/step-${n}.md`
+  return smallPlan({
+    name,
+    ...(version !== undefined && { version }),
+    inputs: ['{c0}'],
+    finals: [`{c${steps}}`],
+    steps: numbers.map(n => ({
+      flowIndex: `1.${n}`,
+      gives: `{c${n}}`,
+      takes: [`{c${n - 1}}`],
+      paradigm: 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal',
+      file: file(n),
+    })),
+    files: Object.fromEntries(numbers.map(n => [file(n), prompts[n] ?? `Step ${n} of $input_1\n`])),
+  })
+}

@@ -19,7 +19,7 @@ export interface Route<
   /** Further paths that mean the same. */
   readonly aliases?: readonly string[]
   readonly summary: string
-  readonly tag: 'plans' | 'runs' | 'events' | 'models' | 'system'
+  readonly tag: 'plans' | 'runs' | 'checkpoints' | 'debugging' | 'events' | 'models' | 'system'
   readonly params?: Params
   readonly query?: Query
   readonly body?: Body

@@ -8,11 +8,24 @@ export const RunId = z
   .brand('RunId')
 export type RunId = z.infer<typeof RunId>
 
-export const RunState = z.enum(['pending', 'running', 'pausing', 'paused', 'stopping', 'completed', 'failed'])
+/**
+ * `pending` waits in the queue, `waiting` for people alone; neither `waiting` nor `paused` keeps a worker. `pausing` and
+ * `stopping` turn into `paused` and `failed` by themselves.
+ */
+export const RunState = z.enum([
+  'pending',
+  'running',
+  'waiting',
+  'pausing',
+  'paused',
+  'stopping',
+  'completed',
+  'failed',
+])
 export type RunState = z.infer<typeof RunState>
 
 /** Why a run did not complete. */
-export const RunFailureReason = z.enum(['step_failed', 'deadlock', 'max_cycles', 'cancelled', 'internal'])
+export const RunFailureReason = z.enum(['step_failed', 'deadlock', 'max_cycles', 'cancelled', 'timeout', 'internal'])
 
 export const RunError = z.object({
   reason: RunFailureReason,
@@ -34,6 +47,14 @@ export const RunProgress = z.object({
 })
 export type RunProgress = z.infer<typeof RunProgress>
 
+/** Why a paused run stands where it does: nobody but a debugging command lets it go on. */
+export const Held = z.object({
+  by: z.enum(['breakpoint', 'step', 'run_to']),
+  /** The step that would start next, or, with `run_to`, the one that the run was to go to. */
+  flow_index: z.string(),
+})
+export type Held = z.infer<typeof Held>
+
 export const Run = z.object({
   run_id: RunId,
   plan_id: PlanId,
@@ -49,6 +70,11 @@ export const Run = z.object({
   /** Place in the queue from 1 while `pending`, else null. */
   queue_position: z.number().int().nullable(),
   progress: RunProgress,
+  held: Held.nullable(),
+  /** The checkpoint that this run was forked from. */
+  forked_from: z.object({ run_id: RunId, step: z.number().int() }).nullable(),
+  /** When a run that is not over by then is ended with the reason `timeout`. */
+  deadline_at: z.string().nullable(),
   error: RunError.nullable(),
 })
 export type Run = z.infer<typeof Run>
@@ -105,11 +131,28 @@ export const TraceCall = z.object({
   input_tokens: z.number().int().nullable(),
   output_tokens: z.number().int().nullable(),
   attempts: z.number().int(),
+  /** It was under way when a server ended, and made again: the outside may have seen it twice. */
+  repeated: z.boolean(),
 })
 export type TraceCall = z.infer<typeof TraceCall>
 
 /** An input is a bare value, `{data, axes}`, or a `data:` URL that becomes a file of the run. */
 export const RunInputs = z.record(z.string(), z.unknown())
+
+const seconds = z
+  .number()
+  .positive()
+  .max(366 * 24 * 3600)
+
+/** Time limits of a run, in seconds; without one it may take as long as it takes. */
+export const runLimits = {
+  /** From the moment at which the run was accepted. */
+  timeout_seconds: seconds.optional(),
+  /** From a step's first call until its last one is answered; questions to people do not count. */
+  step_timeout_seconds: seconds.optional(),
+  /** How long a question to a person stays open before the step that asks it fails. */
+  input_timeout_seconds: seconds.optional(),
+}
 
 export const StartRun = z
   .object({
@@ -123,6 +166,9 @@ export const StartRun = z
     agent: z.string().max(200).optional(),
     max_cycles: z.number().int().min(1).max(100_000).optional(),
     mode: z.enum(['parallel', 'sequential']).optional(),
+    ...runLimits,
+    /** Flow indices before which the run is to pause. */
+    breakpoints: z.array(z.string().max(200)).max(1000).optional(),
     /** Two requests with the same key start one run. The header `Idempotency-Key` does the same. */
     idempotency_key: z.string().min(1).max(200).optional(),
   })
@@ -239,38 +285,4 @@ export const getRunFile = route({
   reply: z.unknown(),
   replyMedia: 'binary',
   errors: ['run.unknown', 'plan.file_unknown', 'file.forbidden'],
-})
-
-/** A question that a run has put to a person. */
-export const PendingInput = z.object({
-  input_id: z.string(),
-  run_id: RunId,
-  plan_id: PlanId,
-  flow_index: z.string(),
-  type: z.enum(['simple_text', 'text_editor', 'confirm', 'multi_file_input', 'chat']),
-  prompt: z.string(),
-  initial_text: z.string().nullable(),
-  asked_at: z.string(),
-})
-export type PendingInput = z.infer<typeof PendingInput>
-
-export const listInputs = route({
-  method: 'GET',
-  path: '/api/inputs',
-  summary: 'Questions that wait for a person, oldest first.',
-  tag: 'runs',
-  query: z.object({ run_id: RunId.optional() }),
-  reply: z.array(PendingInput),
-  errors: ['input.invalid'],
-})
-
-export const answerInput = route({
-  method: 'POST',
-  path: '/api/inputs/:id/submit',
-  summary: 'Answer a question: text, `true`/`false` for a confirmation, or a list of paths.',
-  tag: 'runs',
-  params: z.object({ id: z.string() }),
-  body: z.object({ answer: z.union([z.string(), z.boolean(), z.array(z.string())]) }),
-  reply: z.object({ status: z.literal('answered'), input_id: z.string() }),
-  errors: ['input.unknown', 'input.invalid'],
 })

@@ -1,10 +1,10 @@
-import { constants, existsSync } from 'node:fs'
-import { access, mkdir, readFile } from 'node:fs/promises'
-import { AppError } from '@slipway/protocol/errors'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import type { RunId } from '@slipway/protocol/runs'
 import type { Settings } from '@slipway/protocol/settings'
 import { openDatabase, type Database } from '#db/database'
 import { lockFolder } from '#db/folder-lock'
+import { isPostgres } from '#db/place'
 import { EventLog } from '#features/events/events'
 import {
   agentProblems,
@@ -20,6 +20,7 @@ import { checkRequirements } from '#features/sandboxes/requirements'
 import { openPythonSandboxes, type PythonSandboxes, type SandboxLimits } from '#features/sandboxes/sandboxes'
 import { createLogger, type Logger } from '#observe/log'
 import { pathsOf, type Environment, type Paths } from './config.ts'
+import { makeDataFolder } from './data-folder.ts'
 import { lazily, type Lazy } from './lazily.ts'
 
 /** Everything the server is made of. */
@@ -47,10 +48,11 @@ export interface ContextOptions {
 export async function createContext({ settings, env, replace, open }: ContextOptions): Promise<Context> {
   const paths = pathsOf(settings)
   await makeDataFolder(paths.dataDir)
-  open.use(lockFolder(paths.lock))
+  // Servers on one Postgres may share the folder.
+  if (!isPostgres(paths.database)) open.use(lockFolder(paths.lock))
   const log = replace.log ?? createLogger(settings)
-  const db = replace.db ?? open.use(await openDatabase(paths.database))
-  const events = replace.events ?? new EventLog(db.read)
+  const db = replace.db ?? open.use(await openDatabase(paths.database, { poolSize: settings.databasePoolSize }))
+  const events = replace.events ?? new EventLog(db)
   const models = replace.models ?? createModels(await readAgents(paths), { env })
   const sandboxes = replace.sandboxes ?? lazySandboxes(settings, paths)
   open.defer(async () => (await sandboxes.opened())?.close())
@@ -83,23 +85,12 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
       runsDir: paths.runsDir,
       maxConcurrentRuns: settings.maxConcurrentRuns,
       defaultMaxCycles: settings.defaultMaxCycles,
+      checkpointFrequency: settings.checkpointFrequency,
+      leaseMs: settings.leaseSeconds * 1000,
+      stalledAfterMs: settings.stalledAfterSeconds * 1000,
     })
   open.use(runs)
   return { log, db, events, models, sandboxes, plans, runs }
-}
-
-async function makeDataFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError(
-      'config.invalid',
-      `The data folder cannot be used (${why}). Set SLIPWAY_DATA_DIR to a folder that this user may write in.`,
-      { cause },
-    )
-  }
 }
 
 // Runs are made of plans, and plans must not go while runs need them: the one loop, closed here.

@@ -1,6 +1,8 @@
 import type { Settings } from '@slipway/protocol/settings'
 import { eventRoutes, eventSockets } from '#features/events/event-routes'
 import { planRoutes } from '#features/plans/plan-routes'
+import { checkpointRoutes, debugRoutes } from '#features/runs/debug-routes'
+import { inspectionRoutes } from '#features/runs/inspection-routes'
 import { runRoutes } from '#features/runs/run-routes'
 import { createListener, type Listener, type ListenerTimes } from '#http/listener'
 import { openApiRoutes } from '#http/openapi-routes'
@@ -71,17 +73,25 @@ export async function startServer(given: Partial<Settings>, options: StartOption
 }
 
 function featureRoutes({ events, models, plans, runs }: Context): Parameters<typeof createListener>[0]['handlers'] {
-  return [...planRoutes(plans), ...runRoutes(runs), ...eventRoutes(events, runs), ...modelRoutes(models)]
+  return [
+    ...planRoutes(plans),
+    ...runRoutes(runs),
+    ...checkpointRoutes(runs),
+    ...debugRoutes(runs),
+    ...inspectionRoutes(runs),
+    ...eventRoutes(events, runs),
+    ...modelRoutes(models),
+  ]
 }
 
 function siteRoutes(): Parameters<typeof createListener>[0]['handlers'] {
   return [...openApiRoutes(version), ...pageRoutes()]
 }
 
-function healthSources({ plans, runs, sandboxes }: Context, stopping: AbortSignal): HealthSources {
+function healthSources({ db, plans, runs, sandboxes }: Context, stopping: AbortSignal): HealthSources {
   return {
     isStopping: () => stopping.aborted,
-    pingDatabase: () => plans.count(),
+    pingDatabase: () => db.ping({ withinMs: 2_000 }),
     countPlans: () => plans.count(),
     countRuns: () => Promise.resolve(runs.counts()),
     sandbox: async () => (await sandboxes.opened())?.kind ?? 'not started',

@@ -1,16 +1,45 @@
-import type { Generated } from 'kysely'
-import type { EventTable } from './tables/events.ts'
+import type { ColumnKinds } from './columns.ts'
+import { eventColumns, type EventCounterTable, type EventTable } from './tables/events.ts'
 import type { PlanTable, PlanVersionTable } from './tables/plans.ts'
-import type { InputTable, RunCallTable, RunStepTable, RunTable } from './tables/runs.ts'
+import {
+  runCallColumns,
+  runStepColumns,
+  runValueColumns,
+  type InputTable,
+  type RunCallTable,
+  type RunCommandTable,
+  type RunContentTable,
+  type RunRemainsTable,
+  type RunSnapshotTable,
+  type RunStepTable,
+  type RunTable,
+  type RunValueTable,
+} from './tables/runs.ts'
 
 /** All tables. Times are milliseconds since 1970; JSON is text. */
 export interface Tables {
-  readonly migration: { readonly name: string; readonly applied_at: Generated<number> }
+  readonly migration: { readonly name: string; readonly applied_at: number }
   readonly plan: PlanTable
   readonly plan_version: PlanVersionTable
   readonly run: RunTable
+  readonly run_content: RunContentTable
+  readonly run_remains: RunRemainsTable
   readonly run_call: RunCallTable
+  readonly run_command: RunCommandTable
   readonly run_step: RunStepTable
+  readonly run_snapshot: RunSnapshotTable
+  readonly run_value: RunValueTable
   readonly run_input: InputTable
   readonly event: EventTable
+  readonly event_counter: EventCounterTable
 }
+
+/** The tables that `insertAll` and `insertMissing` can write. */
+export const bulkTables = {
+  run_call: runCallColumns,
+  run_step: runStepColumns,
+  run_value: runValueColumns,
+  event: eventColumns,
+} as const satisfies { readonly [Name in keyof Tables]?: ColumnKinds<Tables[Name]> }
+
+export type BulkTable = keyof typeof bulkTables

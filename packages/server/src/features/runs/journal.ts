@@ -1,28 +1,41 @@
-import type { Database } from '#db/database'
+import { AppError } from '@slipway/protocol/errors'
+import type { Database, Tx } from '#db/database'
 import type { EventDraft, EventLog } from '#features/events/events'
+import { insertInput, type InputRow } from './input-store.ts'
 import {
-  insertCalls,
-  insertInput,
-  insertSteps,
-  updateRun,
+  markCommand,
+  writePositions,
+  writeSnapshot,
+  type AppliedCommand,
   type CallRow,
-  type InputRow,
-  type RunChange,
+  type PositionRow,
+  type SnapshotRow,
   type StepRow,
-} from './run-store.ts'
+  type ValueRow,
+} from './journal-store.ts'
+import { updateContent, updateRun, type ContentChange, type RunChange } from './run-store.ts'
 
 /** What one decision of a run puts on disk, all of it or nothing. */
 export interface JournalEntry {
-  readonly runId: string
+  /** Where the run stands with this entry, and the lease under which it may be written. */
+  readonly position: PositionRow
+  readonly values?: readonly ValueRow[]
   readonly calls?: readonly CallRow[]
+  readonly commands?: readonly AppliedCommand[]
   readonly steps?: readonly StepRow[]
   readonly inputs?: readonly InputRow[]
   readonly events?: readonly EventDraft[]
+  readonly snapshot?: SnapshotRow | null
   readonly change?: RunChange
+  readonly content?: ContentChange
+  /** Last part of the same transaction. */
+  readonly also?: (tx: Tx) => Promise<void>
 }
 
 interface Waiting {
-  readonly entry: JournalEntry
+  readonly runId: string
+  readonly entry: JournalEntry | null
+  readonly work: (tx: Tx) => Promise<void>
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -49,13 +62,19 @@ export class Journal {
 
   /**
    * Resolves once the entry is on disk. Entries of one run keep their order: behind one that could not be written, no
-   * other of its run is, until `restart`.
+   * other of its run is, until `restart`. Rejects with `run.lost` when another server drives the run by now.
    */
   append(entry: JournalEntry): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ entry, resolve, reject })
-      this.#flushing ??= this.#flush()
+    return this.#add(entry.position.id, entry, () => Promise.resolve())
+  }
+
+  /** Runs `work` in the next commit, which it shares with entries of runs; one that fails does not take them with it. */
+  async commit<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    let result: { readonly value: T } | null = null
+    await this.#add('', null, async tx => {
+      result = { value: await work(tx) }
     })
+    return (result as unknown as { readonly value: T }).value
   }
 
   /** Takes entries of a run again, for whoever goes on from what is on disk. */
@@ -68,24 +87,29 @@ export class Journal {
     while (this.#flushing) await this.#flushing
   }
 
+  #add(runId: string, entry: JournalEntry | null, work: (tx: Tx) => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ runId, entry, work, resolve, reject })
+      this.#flushing ??= this.#flush()
+    })
+  }
+
   async #flush(): Promise<void> {
     // One turn of the loop, so that what other runs append in this turn shares the commit.
     await new Promise(resolve => setImmediate(resolve))
-    while (this.#waiting.length > 0) {
-      await this.#writeAll(this.#waiting.splice(0, entriesPerCommit))
-    }
+    while (this.#waiting.length > 0) await this.#writeAll(this.#waiting.splice(0, entriesPerCommit))
     this.#flushing = null
   }
 
   async #writeAll(batch: readonly Waiting[]): Promise<void> {
-    const sound = batch.filter(({ entry, reject }) => {
-      if (!this.#broken.has(entry.runId)) return true
-      reject(this.#broken.get(entry.runId))
+    const sound = batch.filter(({ runId, reject }) => {
+      if (!this.#broken.has(runId)) return true
+      reject(this.#broken.get(runId))
       return false
     })
     if (sound.length === 0) return
     try {
-      await this.#write(sound.map(waiting => waiting.entry))
+      await this.#write(sound)
       for (const waiting of sound) waiting.resolve()
     } catch (error) {
       // One entry that cannot be written must not take those of other runs with it.
@@ -95,30 +119,53 @@ export class Journal {
   }
 
   #refuse(waiting: readonly Waiting[], error: unknown): void {
-    for (const { entry, reject } of waiting) {
-      this.#broken.set(entry.runId, error)
+    for (const { runId, entry, reject } of waiting) {
+      if (entry !== null) this.#broken.set(runId, error)
       reject(error)
     }
   }
 
-  #write(entries: readonly JournalEntry[]): Promise<void> {
+  #write(batch: readonly Waiting[]): Promise<void> {
+    const entries = batch.flatMap(({ entry }) => entry ?? [])
     return this.#db.transaction(async tx => {
-      await insertCalls(
-        tx,
+      for (const { work } of batch) await work(tx)
+      await this.#checkLeases(tx, entries)
+      await tx.insertMissing(
+        'run_value',
+        entries.flatMap(entry => entry.values ?? []),
+      )
+      await tx.insertAll(
+        'run_call',
         entries.flatMap(entry => entry.calls ?? []),
       )
-      await insertSteps(
-        tx,
+      await tx.insertAll(
+        'run_step',
         entries.flatMap(entry => entry.steps ?? []),
       )
-      for (const input of entries.flatMap(entry => entry.inputs ?? [])) await insertInput(tx, input)
-      for (const { runId, change = {} } of entries) {
-        if (Object.keys(change).length > 0) await updateRun(tx, runId, change)
-      }
+      for (const entry of entries) await writeRare(tx, entry)
       await this.#events.append(
         tx,
         entries.flatMap(entry => entry.events ?? []),
       )
     })
   }
+
+  // The first write of a transaction, so that on Postgres nobody else takes over a run while its entry is written.
+  async #checkLeases(tx: Tx, entries: readonly JournalEntry[]): Promise<void> {
+    if (entries.length === 0) return
+    const newest = new Map(entries.map(({ position }) => [position.id, position]))
+    const written = await writePositions(tx, [...newest.values()], this.#db.dialect)
+    if (written === newest.size) return
+    throw new AppError('run.lost', 'Another server has taken over a run that this one was driving.')
+  }
+}
+
+async function writeRare(tx: Tx, entry: JournalEntry): Promise<void> {
+  const runId = entry.position.id
+  for (const input of entry.inputs ?? []) await insertInput(tx, input)
+  for (const command of entry.commands ?? []) await markCommand(tx, command)
+  if (entry.snapshot) await writeSnapshot(tx, entry.snapshot)
+  if (entry.change && Object.keys(entry.change).length > 0) await updateRun(tx, runId, entry.change)
+  if (entry.content && Object.keys(entry.content).length > 0) await updateContent(tx, runId, entry.content)
+  await entry.also?.(tx)
 }

@@ -11,6 +11,11 @@ export interface PreparedPlan {
   readonly conceptOf: (flowIndex: string) => string
   /** Who the plan's own rules give the step to; null where they give it to nobody. */
   readonly agentOf: (flowIndex: string) => StepAgent | null
+  /**
+   * Whether the calls of a step may be made again when a crash leaves it open whether they were made. A step says no
+   * with `"not_repeatable": true` in its working interpretation.
+   */
+  readonly mayRepeat: (flowIndex: string) => boolean
 }
 
 const prepared = new WeakMap<LoadedPlan, Promise<PreparedPlan>>()
@@ -27,9 +32,10 @@ export function preparedPlan(plan: LoadedPlan, models: Models): Promise<Prepared
 async function prepare(plan: LoadedPlan, models: Models): Promise<PreparedPlan> {
   const agentOf = await stepAgents(plan.agentConfig, models)
   const steps = new Map(
-    plan.inferences.map(({ flowIndex, conceptToInfer: conceptName, sequence }) => {
+    plan.inferences.map(({ flowIndex, conceptToInfer: conceptName, sequence, workingInterpretation }) => {
       const step = { flowIndex, conceptName, sequence }
-      return [flowIndex, { conceptName, agent: agentOf(step) }]
+      const mayRepeat = workingInterpretation.get('not_repeatable') !== true
+      return [flowIndex, { conceptName, agent: agentOf(step), mayRepeat }]
     }),
   )
   return {
@@ -37,5 +43,6 @@ async function prepare(plan: LoadedPlan, models: Models): Promise<PreparedPlan> 
     flowIndexes: [...steps.keys()],
     conceptOf: flowIndex => steps.get(flowIndex)?.conceptName ?? '',
     agentOf: flowIndex => steps.get(flowIndex)?.agent ?? null,
+    mayRepeat: flowIndex => steps.get(flowIndex)?.mayRepeat ?? true,
   }
 }

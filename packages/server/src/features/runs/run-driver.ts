@@ -1,96 +1,102 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { EffectRequest } from '@slipway/engine/run/effects'
-import type { RunEnd, StepRecord } from '@slipway/engine/run/records'
+import type { RunEnd } from '@slipway/engine/run/records'
 import type { Progress, Run as EngineRun } from '@slipway/engine/run/run'
 import type { EventDraft } from '#features/events/events'
-import { decodeOutcome, describeInputs, encodeOutcome } from './call-record.ts'
+import { decodeOutcome } from './call-record.ts'
+import type { RecordedCommand, WaitingCommand } from './commands.ts'
+import { EntryWriter, type FinishedCall, type WrittenPosition } from './entry-writer.ts'
+import type { InputRow } from './input-store.ts'
 import type { Journal, JournalEntry } from './journal.ts'
 import type { PerformedCall, RunEffects } from './run-effects.ts'
 import { toRunEvent, type RunEventDraft } from './run-events.ts'
-import type { CallRow, InputRow, RunChange, StepRow } from './run-store.ts'
+import type { ContentChange, RunChange } from './run-store.ts'
+import type { Tx } from '#db/database'
 import type { StepBoard } from './step-board.ts'
-import { encodeRecord } from './step-record.ts'
 
-/** Where a run stands on disk: zeros for a new one. */
-export interface RunPosition {
-  /** The last event number of the run. */
-  readonly seq: number
-  /** Decisions whose records and events are written. */
-  readonly advances: number
-  readonly outcomes: readonly { readonly key: string; readonly outcome: string }[]
-  /** It was paused and goes on because somebody said so, not because the server ended under it. */
-  readonly isResumed: boolean
-}
+/** An entry of the journal that a replay hands back to the engine. */
+export type RecordedEntry =
+  | { readonly type: 'call'; readonly n: number; readonly key: string; readonly outcome: string }
+  | ({ readonly type: 'command'; readonly n: number } & RecordedCommand)
 
 export interface RunDriverOptions {
   readonly runId: string
   readonly engine: EngineRun
   readonly effects: RunEffects
   readonly journal: Journal
-  readonly position: RunPosition
+  readonly writer: EntryWriter
+  /** Where the run stands on disk; all zero for a new one. */
+  readonly position: WrittenPosition
+  /** Entries of the journal that the engine begins with: those in its snapshot. */
+  readonly consumed: number
+  /** What is to be replayed: the entries behind the snapshot that the engine begins with, in their order. */
+  readonly recorded: readonly RecordedEntry[]
+  /** Nothing of it is on disk but what it begins with. */
+  readonly isNew: boolean
+  /** It was paused or waited, and goes on because somebody said so, not because a server ended under it. */
+  readonly isResumed: boolean
+  /** Keys of calls that were under way when a server ended. */
+  readonly interrupted: ReadonlySet<string>
   readonly board: StepBoard
-  /** The concept that the step of a flow index infers. */
-  readonly conceptOf: (flowIndex: string) => string
+  /** Cycles between two snapshots, at least. */
+  readonly snapshotEvery: number
   /** Milliseconds since 1970, with fractions. */
   readonly now: () => number
   /** What a finished run leaves behind: its status, result and last event. */
-  readonly closing: (end: RunEnd) => Closing
+  readonly closing: (end: RunEnd, cancelledAs: string | null) => Closing
+  /** Closes what is left of a run that is over, or wakes one that waits although it has been answered. */
+  readonly settle: (tx: Tx, end: DriveEnd, openKeys: readonly string[]) => Promise<void>
 }
 
 export interface Closing {
   readonly change: RunChange
+  readonly content: ContentChange
   readonly event: RunEventDraft
 }
 
-interface FinishedCall {
-  readonly request: EffectRequest
-  readonly call: PerformedCall
-  readonly startedAt: number
-  readonly finishedAt: number
-}
+/** How a drive ended: the run is over, or keeps no worker until somebody does something. */
+export type DriveEnd = 'over' | 'paused' | 'waiting'
 
 // Calls of one run that are under way at the same time; the rest wait their turn.
 const maxCallsUnderWay = 32
 const replayedPerTurn = 50
+const progressEveryMs = 500
 
 /**
  * Drives one run: asks the engine what to do, performs it, and puts the outcome and the next decision on disk.
  *
- * R1. An outcome is on disk, together with what the engine decided on it, before anything that follows from it leaves
- *     the process; so an answered call is never made again.
- * R2. Outcomes are handed over one at a time in the order of their numbers, so a replay decides the same.
- * R3. What a decision yields is written together with the decision's number; a replay writes nothing twice.
+ * R1. An outcome or a command is on disk, together with what the engine decided on it, before anything that follows from
+ *     it leaves the process; so an answered call is never made again.
+ * R2. Outcomes and commands are handed over one at a time in the order of their numbers, so a replay decides the same.
+ * R3. Records and events of the engine are numbered, and each is written once, with the entry that led to it.
  */
 export class RunDriver {
   readonly #options: RunDriverOptions
   readonly #requested = new Map<string, EffectRequest>()
   readonly #arrived: FinishedCall[] = []
+  #commands: WaitingCommand[] = []
+  readonly #seenCommands = new Set<string>()
   readonly #stop = new AbortController()
   #toPerform: EffectRequest[] = []
+  /** Calls that the run has a worker for; those that wait for a person's answer alone are none. */
   #underWay = 0
-  #seq: number
-  #advances = 0
-  #calls: number
   /** What outcomes and decisions have yielded since the last commit. */
   #unwritten: JournalEntry[] = []
   #end: RunEnd | null = null
-  #cancelReason: string | null = null
+  #held: Progress['held'] = null
+  #cancelledAs: string | null = null
   #isPausing = false
   #failure: { readonly cause: unknown } | null = null
   #wake: (() => void) | null = null
   #lastWrite: Promise<void> = Promise.resolve()
+  #progressTold = 0
+  #lastMove: number
+  #consumed: number
 
   constructor(options: RunDriverOptions) {
+    this.#consumed = options.consumed
     this.#options = options
-    this.#seq = options.position.seq
-    this.#calls = options.position.outcomes.length
-  }
-
-  /** Ends the run; the calls under way are given up. */
-  cancel(reason: string): void {
-    if (this.#cancelReason === null) this.tell({ event: 'execution:stopped', data: { reason } })
-    this.#cancelReason ??= reason
-    this.#wake?.()
+    this.#lastMove = options.now()
   }
 
   /** Lets the calls under way end and begins no others; questions to people stay open. */
@@ -99,35 +105,50 @@ export class RunDriver {
     this.#wake?.()
   }
 
+  /** Takes up what people have asked for; what it has taken up already is ignored. */
+  take(commands: readonly WaitingCommand[]): void {
+    for (const command of commands) {
+      if (this.#seenCommands.has(command.id)) continue
+      this.#seenCommands.add(command.id)
+      this.#commands.push(command)
+    }
+    this.#wake?.()
+  }
+
+  /** The calls under way, and for how many milliseconds nothing has come back; null when nothing is under way. */
+  silence(): { readonly ms: number; readonly flowIndexes: readonly string[] } | null {
+    if (this.#underWay === 0) return null
+    const flowIndexes = new Set([...this.#requested.values()].map(({ flowIndex }) => flowIndex))
+    return { ms: this.#options.now() - this.#lastMove, flowIndexes: [...flowIndexes] }
+  }
+
   /** Tells watchers something outside of a decision, such as that a call has begun. */
   tell(event: RunEventDraft): void {
     if (this.#stop.signal.aborted) return
-    const entry = { runId: this.#options.runId, events: [this.#number(event)] }
+    const entry = this.#options.writer.entry({ events: [this.#number(event)] })
     // Behind what was numbered before it and is about to be written.
     if (this.#unwritten.length > 0) this.#unwritten.push(entry)
     else this.#write(entry)
   }
 
-  /** Puts a question to a person on disk together with the event that tells of it. */
-  async ask(input: InputRow, event: RunEventDraft): Promise<void> {
-    this.#stop.signal.throwIfAborted()
+  /** As `tell`, with a question that goes on disk together with it; resolves once it is there. */
+  async announce(event: RunEventDraft, input: InputRow | null = null): Promise<void> {
     // What was numbered before it is written before it: a live reader drops what comes with a lower number.
-    while (this.#unwritten.length > 0) {
-      await nextTurn()
-      this.#stop.signal.throwIfAborted()
-    }
-    const entry = { runId: this.#options.runId, inputs: [input], events: [this.#number(event)] }
-    const written = this.#options.journal.append(entry)
+    while (this.#unwritten.length > 0 && !this.#stop.signal.aborted) await nextTurn()
+    this.#stop.signal.throwIfAborted()
+    const written = this.#options.journal.append(
+      this.#options.writer.entry({ inputs: input === null ? [] : [input], events: [this.#number(event)] }),
+    )
     this.#lastWrite = written.catch(() => undefined)
     await written
   }
 
   /**
-   * Resolves when the run is over, or paused, and that is on disk. Rejects with the signal's reason when it is to
-   * continue another time, and with anything else when the server itself is at fault; nothing of the run is being
-   * written any more then.
+   * Resolves when the run is over, paused or waits for people, and that is on disk. Rejects with the signal's reason when
+   * it is to continue another time, and with anything else when the server itself is at fault; nothing of the run is
+   * being written any more then.
    */
-  async drive(signal: AbortSignal): Promise<void> {
+  async drive(signal: AbortSignal): Promise<DriveEnd> {
     signal.throwIfAborted()
     const onAbort = (): void => {
       this.#stop.abort(signal.reason)
@@ -136,11 +157,10 @@ export class RunDriver {
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       this.#unwritten.push(this.#opening())
-      await this.#advance()
       await this.#replay()
       await this.#commit()
-      while (this.#end === null && !this.#isPaused()) await this.#turn(signal)
-      await this.#close(this.#end === null ? this.#pausing() : this.#options.closing(this.#end))
+      while (!this.#isDone()) await this.#turn(signal)
+      return await this.#close()
     } catch (cause) {
       this.#stop.abort(cause)
       await this.#lastWrite
@@ -152,56 +172,122 @@ export class RunDriver {
 
   /** What is told before the first decision. */
   #opening(): JournalEntry {
-    const { runId, board, position, now } = this.#options
-    const statuses = { statuses: board.statuses(), total_count: board.size }
+    const { board, now, writer, isNew } = this.#options
     const startedAt = Math.round(now())
-    const events: RunEventDraft[] =
-      position.advances > 0
-        ? [
-            {
-              event: position.isResumed ? 'execution:resumed' : 'run:recovered',
-              data: { answered_calls: position.outcomes.length },
-            },
-          ]
-        : [
-            { event: 'run:started', data: { started_at: new Date(startedAt).toISOString() } },
-            { event: 'node:statuses', data: statuses },
-          ]
-    const status: RunChange = this.#isPausing ? {} : { status: 'running' }
-    const change = position.advances > 0 ? status : { ...status, started_at: startedAt }
-    return { runId, events: events.map(event => this.#number(event)), change }
+    const status: RunChange = this.#isPausing ? {} : { status: 'running', held: null }
+    return writer.entry({
+      events: this.#openingEvents(startedAt).map(event => this.#number(event)),
+      change: isNew ? { ...status, started_at: startedAt } : status,
+      content: isNew ? { node_statuses: JSON.stringify(board.statuses()) } : {},
+    })
+  }
+
+  #openingEvents(startedAt: number): RunEventDraft[] {
+    const { board, position, isNew, isResumed, interrupted } = this.#options
+    if (isNew)
+      return [
+        { event: 'run:started', data: { started_at: new Date(startedAt).toISOString() } },
+        { event: 'node:statuses', data: { statuses: board.statuses(), total_count: board.size } },
+      ]
+    if (this.#isPausing) return []
+    if (isResumed) return [{ event: 'execution:resumed', data: {} }]
+    return [{ event: 'run:recovered', data: { answered_calls: position.entries, repeated_calls: [...interrupted] } }]
   }
 
   async #replay(): Promise<void> {
-    for (const { key, outcome } of this.#options.position.outcomes) {
-      if (this.#end !== null || this.#isInterrupted()) return
-      if (!this.#requested.delete(key))
-        throw new Error(`The plan no longer asks for ${key}, which the journal has an answer to.`)
-      this.#options.engine.resolve(key, decodeOutcome(outcome))
+    const { engine, recorded } = this.#options
+    const commands = recorded.filter(entry => entry.type === 'command')
+    this.#limit(commands.shift())
+    await this.#advance()
+    for (const [index, entry] of recorded.entries()) {
+      if (entry.type === 'call') this.#handBack(entry)
+      else {
+        if (engine.command(entry.command) !== null)
+          throw new Error(`The plan no longer takes the command ${entry.n} of the journal.`)
+        this.#noteCommand(entry)
+        this.#limit(commands.shift())
+      }
       await this.#advance()
       // A long journal is read in parts, between which everybody else gets a turn.
-      if (this.#advances % replayedPerTurn === 0) await nextTurn()
+      if (index % replayedPerTurn === 0) await nextTurn()
+      if (this.#stop.signal.aborted) return
     }
-    // What is still asked for was under way when the server ended: it is done again.
-    this.#toPerform = [...this.#requested.values()]
+    this.#dropUnawaited()
+  }
+
+  #handBack({ key, outcome }: Extract<RecordedEntry, { type: 'call' }>): void {
+    if (!this.#requested.delete(key))
+      throw new Error(`The plan no longer asks for ${key}, which the journal has an answer to.`)
+    this.#consumed++
+    this.#options.engine.resolve(key, decodeOutcome(outcome))
+  }
+
+  // What was not started when the next command came is not started before it in a replay either. A run that is only
+  // opened for a command or a pause goes no further than it was.
+  #limit(next: RecordedEntry | undefined): void {
+    const staysThere = this.#isPausing || this.#commands.length > 0
+    const starts = next?.type === 'command' ? next.starts : staysThere ? this.#options.position.starts : null
+    this.#options.engine.limitStarts(starts)
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.#failure !== null) throw this.#failure.cause
-    if (this.#cancelReason !== null) return this.#apply(this.#options.engine.cancel(this.#cancelReason))
+    if (this.#commands.length > 0) return this.#carryOut()
+    this.#options.engine.limitStarts(this.#isPausing ? this.#options.engine.starts : null)
+    await this.#advance()
     if (!this.#isPausing) this.#performWaiting()
-    const finished = this.#arrived.splice(0)
-    if (finished.length === 0) return this.#arrival()
-    this.#unwritten.push(this.#entryOf(finished))
-    for (const { request, call } of finished) {
-      this.#requested.delete(request.key)
-      this.#options.engine.resolve(request.key, call.outcome)
+    const finished = this.#arrived.splice(0).filter(({ request }) => this.#requested.has(request.key))
+    if (finished.length === 0) {
+      await this.#commit()
+      if (!this.#isDone() && this.#arrived.length === 0 && this.#commands.length === 0) await this.#arrival()
+      return
+    }
+    this.#lastMove = this.#options.now()
+    for (const call of finished) {
+      this.#unwritten.push(this.#options.writer.callEntry(call, event => this.#number(event)))
+      this.#requested.delete(call.request.key)
+      this.#consumed++
+      this.#options.engine.resolve(call.request.key, call.call.outcome)
       await this.#advance()
-      // What was answered and is not handed over is on disk, for whoever takes the run up again.
-      if (this.#end !== null || this.#isInterrupted()) break
+      if (this.#end !== null) break
     }
     await this.#commit()
+  }
+
+  /** Applies what people asked for, at a moment at which the engine computes nothing. */
+  async #carryOut(): Promise<void> {
+    const { engine, writer } = this.#options
+    engine.limitStarts(engine.starts)
+    await this.#advance()
+    for (const waiting of this.#commands.splice(0)) {
+      const starts = engine.starts
+      const refusal = engine.command(waiting.command)?.message ?? null
+      const told = waiting.command.type === 'cancel' ? [stopped(waiting.command.reason)] : []
+      const events = (refusal === null ? told : [refused(waiting.id, refusal)]).map(event => this.#number(event))
+      this.#unwritten.push(writer.commandEntry({ id: waiting.id, starts, refusal, events }))
+      if (refusal !== null) continue
+      this.#noteCommand(waiting)
+      this.#end = null
+      this.#held = null
+      this.#dropUnawaited()
+      await this.#advance()
+    }
+    const breakpoints = JSON.stringify(engine.breakpoints)
+    this.#unwritten.push(writer.entry({ change: { breakpoints } }))
+    await this.#commit()
+  }
+
+  #noteCommand({ cancelAs }: Pick<WaitingCommand, 'cancelAs'>): void {
+    this.#consumed++
+    this.#cancelledAs = cancelAs
+  }
+
+  // A command may have given up steps whose calls are under way or wait to be made.
+  #dropUnawaited(): void {
+    const { engine } = this.#options
+    for (const key of this.#requested.keys()) if (!engine.awaits(key)) this.#requested.delete(key)
+    this.#toPerform = this.#toPerform.filter(({ key }) => this.#requested.has(key))
   }
 
   /** Lets the engine go on until it waits for outcomes. Between its turns all others get theirs. */
@@ -212,85 +298,139 @@ export class RunDriver {
       // Waiting for the disk keeps a run from making more than it can take.
       await this.#commit()
       await nextTurn()
-      if (this.#isInterrupted()) return
-      progress = this.#options.engine.advance()
+      if (this.#stop.signal.aborted || this.#failure !== null) return
+      const { engine } = this.#options
+      // Steps that have begun to compute end; further ones do not start.
+      if (this.#isPausing || this.#commands.length > 0) engine.limitStarts(this.#mostStarts())
+      progress = engine.advance()
       this.#apply(progress)
     }
   }
 
-  // A replay is not interrupted before it is where the journal ends: decisions keep their numbers.
-  #isInterrupted(): boolean {
-    if (this.#stop.signal.aborted || this.#failure !== null) return true
-    return (this.#cancelReason !== null || this.#isPausing) && this.#advances >= this.#options.position.advances
-  }
-
-  async #commit(): Promise<void> {
-    if (this.#end !== null) return
-    const entries = this.#unwritten.splice(0)
-    if (entries.length > 0) await this.#options.journal.append(joined(entries))
-  }
-
-  #pausing(): Closing {
-    const { board } = this.#options
-    const progress = board.progress()
-    return {
-      change: {
-        status: 'paused',
-        progress: JSON.stringify(progress),
-        node_statuses: JSON.stringify(board.statuses()),
-      },
-      event: { event: 'execution:paused', data: { progress } },
-    }
-  }
-
-  // A run that is to be cancelled or has answers left to take is not paused yet.
-  #isPaused(): boolean {
-    const isQuiet = this.#underWay === 0 && this.#arrived.length === 0 && this.#cancelReason === null
-    return this.#isPausing && isQuiet && this.#failure === null
+  // Not before the run is where it was: a replay is not interrupted.
+  #mostStarts(): number {
+    return Math.max(this.#options.engine.starts, this.#options.position.starts)
   }
 
   #apply(progress: Progress): void {
-    this.#advances++
-    const changed = this.#options.board.apply(progress.records, progress.events)
+    const { board, writer } = this.#options
     for (const request of progress.effects) {
       this.#requested.set(request.key, request)
       this.#toPerform.push(request)
     }
     this.#end = progress.end
-    if (this.#advances > this.#options.position.advances) this.#unwritten.push(this.#entryOfDecision(progress, changed))
+    this.#held = progress.held?.by === 'limit' ? null : progress.held
+    const fresh = writer.fresh(progress, this.#options.engine)
+    board.apply(fresh.known.records, fresh.known.events)
+    const changed = board.apply(fresh.records, fresh.events)
+    const events = fresh.events.map(event => toRunEvent(event))
+    if (Object.keys(changed).length > 0) events.push({ event: 'node:statuses', data: { statuses: changed } })
+    if (events.length === 0 && fresh.records.length === 0 && progress.snapshot === null) return
+    const snapshot = progress.snapshot && { state: progress.snapshot, consumed: this.#consumed }
+    const numbered = events.map(event => this.#number(event))
+    this.#unwritten.push(writer.decisionEntry({ records: fresh.records, events: numbered, snapshot }))
+    if (writer.wantsSnapshot(this.#options.engine.cycle, this.#options.snapshotEvery))
+      this.#options.engine.requestSnapshot()
   }
 
-  async #close({ change, event }: Closing): Promise<void> {
-    this.#stop.abort(new Error('The run is over.'))
-    const last = { runId: this.#options.runId, events: [this.#number(event)], change }
-    await this.#options.journal.append(joined([...this.#unwritten, last]))
+  async #commit(): Promise<void> {
+    if (this.#unwritten.length === 0) return
+    const now = this.#options.now()
+    if (now - this.#progressTold > progressEveryMs && this.#end === null) {
+      this.#progressTold = now
+      this.#unwritten.push(this.#options.writer.entry(this.#progress()))
+    }
+    const entry = this.#options.writer.joined(this.#unwritten.splice(0))
+    const written = this.#options.journal.append(entry)
+    this.#lastWrite = written.catch(() => undefined)
+    await written
+  }
+
+  #progress(): { readonly change: RunChange; readonly content: ContentChange } {
+    const { board } = this.#options
+    return {
+      change: { progress: JSON.stringify(board.progress()) },
+      content: { node_statuses: JSON.stringify(board.statuses()) },
+    }
+  }
+
+  // A run with commands or answers left to take is neither over nor paused yet.
+  #isDone(): boolean {
+    if (this.#commands.length > 0 || this.#failure !== null || this.#stop.signal.aborted) return false
+    if (this.#end !== null) return true
+    if (this.#arrived.length > 0 || this.#underWay > 0) return false
+    return this.#isPausing || this.#held !== null || this.#waitsForPeople()
+  }
+
+  #waitsForPeople(): boolean {
+    return this.#toPerform.length === 0 && this.#requested.size > 0
+  }
+
+  async #close(): Promise<DriveEnd> {
+    const { closing, writer, journal, settle } = this.#options
+    const free: RunChange = { owner: null, lease_until: null }
+    const kind: DriveEnd = this.#end !== null ? 'over' : this.#isPausing || this.#held !== null ? 'paused' : 'waiting'
+    const last = this.#end === null ? this.#resting(kind) : closing(this.#end, this.#cancelledAs)
+    const open = [...this.#requested.keys()]
+    this.#stop.abort(new Error('The run is not driven any more.'))
+    const entry = writer.entry({
+      events: [this.#number(last.event)],
+      change: { ...last.change, ...free },
+      content: last.content,
+      also: tx => settle(tx, kind, open),
+    })
+    await journal.append(writer.joined([...this.#unwritten.splice(0), entry]))
+    return kind
+  }
+
+  #resting(kind: DriveEnd): Closing {
+    const progress = this.#progress()
+    const held = this.#held === null ? null : { by: this.#held.by, flow_index: this.#held.flowIndex }
+    const status = kind === 'paused' ? 'paused' : 'waiting'
+    return {
+      change: { ...progress.change, status, held: held && JSON.stringify(held) },
+      content: progress.content,
+      event: {
+        event: `execution:${status}`,
+        data: kind === 'paused' ? { held, progress: this.#options.board.progress() } : {},
+      },
+    }
   }
 
   #performWaiting(): void {
+    const { effects, interrupted } = this.#options
     const held: EffectRequest[] = []
     for (const request of this.#toPerform) {
       // People answer in their own time, and must not keep the calls of other steps waiting.
-      const patient = request.effect.type === 'input.ask' || request.effect.type === 'chat.read'
-      if (!patient && this.#underWay >= maxCallsUnderWay) {
-        held.push(request)
-        continue
-      }
-      if (!patient) this.#underWay++
-      void this.#perform(request).finally(() => {
-        if (!patient) this.#underWay--
-        this.#wake?.()
-      })
+      const isPatient = effects.isPatient(request, interrupted.has(request.key))
+      if (!isPatient && this.#underWay >= maxCallsUnderWay) held.push(request)
+      else void this.#perform(request)
     }
     this.#toPerform = held
   }
 
   async #perform(request: EffectRequest): Promise<void> {
     const startedAt = this.#options.now()
+    let waits = false
+    this.#underWay++
+    const setWaits = (forPerson: boolean): void => {
+      if (forPerson !== waits) this.#underWay += forPerson ? -1 : 1
+      waits = forPerson
+      this.#wake?.()
+    }
     try {
-      const call = await this.#options.effects.perform(request, this.#stop.signal)
+      const call: PerformedCall = await this.#options.effects.perform(request, {
+        signal: this.#stop.signal,
+        wasInterrupted: this.#options.interrupted.has(request.key),
+        waits: setWaits,
+      })
       this.#arrived.push({ request, call, startedAt, finishedAt: this.#options.now() })
     } catch (cause) {
       if (!this.#stop.signal.aborted) this.#failure ??= { cause }
+    } finally {
+      setWaits(false)
+      this.#underWay--
+      this.#wake?.()
     }
   }
 
@@ -311,63 +451,15 @@ export class RunDriver {
   }
 
   #number({ event, data }: RunEventDraft): EventDraft {
-    return { runId: this.#options.runId, seq: ++this.#seq, event, ts: this.#options.now(), data }
-  }
-
-  #entryOf(finished: readonly FinishedCall[]): JournalEntry {
-    return {
-      runId: this.#options.runId,
-      calls: finished.map(call => this.#callRow(call)),
-      events: finished.flatMap(({ call }) => call.events.map(event => this.#number(event))),
-    }
-  }
-
-  #callRow({ request, call, startedAt, finishedAt }: FinishedCall): CallRow {
-    return {
-      run_id: this.#options.runId,
-      n: ++this.#calls,
-      key: request.key,
-      flow_index: request.flowIndex,
-      concept_name: this.#options.conceptOf(request.flowIndex),
-      type: request.effect.type,
-      inputs: describeInputs(request.effect),
-      outcome: encodeOutcome(call.outcome),
-      files: JSON.stringify(call.files),
-      started_at: startedAt,
-      finished_at: finishedAt,
-      agent: call.facts.agent,
-      provider: call.facts.provider,
-      model: call.facts.model,
-      input_tokens: call.facts.inputTokens,
-      output_tokens: call.facts.outputTokens,
-      attempts: call.facts.attempts,
-    }
-  }
-
-  #entryOfDecision(progress: Progress, changed: Readonly<Record<string, string>>): JournalEntry {
-    const { runId } = this.#options
-    const events = progress.events.map(event => toRunEvent(event))
-    if (Object.keys(changed).length > 0) events.push({ event: 'node:statuses', data: { statuses: changed } })
-    return {
-      runId,
-      steps: progress.records.map(record => stepRow(runId, record)),
-      events: events.map(event => this.#number(event)),
-      change: { advances: this.#advances },
-    }
+    const { runId, writer, now } = this.#options
+    return { runId, seq: writer.nextSeq(), event, ts: now(), data }
   }
 }
 
-/** Entries of one run as one. */
-function joined(entries: readonly JournalEntry[]): JournalEntry {
-  return {
-    runId: entries[0]?.runId ?? '',
-    calls: entries.flatMap(entry => entry.calls ?? []),
-    steps: entries.flatMap(entry => entry.steps ?? []),
-    events: entries.flatMap(entry => entry.events ?? []),
-    change: entries.reduce<RunChange>((all, { change }) => ({ ...all, ...change }), {}),
-  }
+function stopped(reason: string): RunEventDraft {
+  return { event: 'execution:stopped', data: { reason } }
 }
 
-function stepRow(runId: string, record: StepRecord): StepRow {
-  return { run_id: runId, n: record.n, record: encodeRecord(record) }
+function refused(commandId: string, message: string): RunEventDraft {
+  return { event: 'command:refused', data: { command_id: commandId, message } }
 }

@@ -1,14 +1,16 @@
+import { orAbort } from '@slipway/kit/abort'
 import { unreachable } from '@slipway/kit/unreachable'
-import type { Effect, EffectOutcome, EffectRequest } from '@slipway/engine/run/effects'
+import type { Effect, EffectError, EffectOutcome, EffectRequest } from '@slipway/engine/run/effects'
 import { toPlain } from '@slipway/engine/value/codec'
 import { PyDict, type Value } from '@slipway/engine/value/value'
 import { AppError } from '@slipway/protocol/errors'
 import type { Models } from '#features/models/models'
 import type { PythonSession } from '#features/sandboxes/sandboxes'
-import type { Answer, People, Question } from './people.ts'
+import { repetitionKey, type Answer, type People, type Question } from './people.ts'
 import type { PlanTools } from './plan-tools.ts'
 import type { RunEventDraft } from './run-events.ts'
-import type { InputRow } from './run-store.ts'
+import type { InputRow } from './input-store.ts'
+import { StepClocks } from './step-clocks.ts'
 import { FileError, type RunFiles } from './run-files.ts'
 
 /** Who answered a model call, and what it cost. */
@@ -41,9 +43,13 @@ export interface RunEffectsDeps {
   readonly files: () => Promise<RunFiles>
   /** The run's one interpreter, started when it is first needed. */
   readonly python: () => Promise<PythonSession>
+  /** Whether a step's calls may be made again when it is not known whether they were made. */
+  readonly mayRepeat: (flowIndex: string) => boolean
+  readonly stepTimeoutMs: number | null
+  readonly inputTimeoutMs: number | null
   readonly tell: (event: RunEventDraft) => void
-  /** Puts a new question on disk together with its event. */
-  readonly ask: (input: InputRow, event: RunEventDraft) => Promise<void>
+  /** As `tell`, and resolves once it is on disk, together with a question if there is one. */
+  readonly announce: (event: RunEventDraft, input: InputRow | null) => Promise<void>
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
@@ -57,42 +63,86 @@ const noFacts: CallFacts = {
   attempts: 1,
 }
 
+/** How one effect is to be performed. */
+export interface Performance {
+  readonly signal: AbortSignal
+  /** It was under way when a server ended, and nobody knows whether it was done. */
+  readonly wasInterrupted: boolean
+  /** Told when nothing but a person's answer is missing, and when that is over. */
+  readonly waits: (forPerson: boolean) => void
+}
+
 /** Performs the effects of one run. */
 export class RunEffects {
   readonly #deps: RunEffectsDeps
+  readonly #clocks: StepClocks
 
   constructor(deps: RunEffectsDeps) {
     this.#deps = deps
+    this.#clocks = new StepClocks(deps.stepTimeoutMs)
+  }
+
+  /** Whether it begins with a question to a person, who answers in their own time. */
+  isPatient({ effect, flowIndex }: EffectRequest, wasInterrupted: boolean): boolean {
+    if (effect.type === 'input.ask' || effect.type === 'chat.read') return true
+    return wasInterrupted && !this.#deps.mayRepeat(flowIndex)
   }
 
   /** Rejects only when `signal` aborts; every other failure is an outcome of the call. */
-  async perform(request: EffectRequest, signal: AbortSignal): Promise<PerformedCall> {
+  async perform(request: EffectRequest, how: Performance): Promise<PerformedCall> {
     const about = { flow_index: request.flowIndex, key: request.key }
     const family = familyOf(request.effect)
-    if (family !== null)
-      this.#deps.tell({ event: `${family}:call_started`, data: { ...about, call: request.effect.type } })
     try {
-      const { value, facts = noFacts, files = [], events = [] } = await this.#call(request, signal)
+      await this.#confirmRepetition(request, how)
+      if (family !== null) await this.#begin(request, { event: `${family}:call_started`, data: about })
+      const { value, facts = noFacts, files = [], events = [] } = await this.#inTime(request, how)
       const ended: RunEventDraft[] = family === null ? [] : [completed(family, about, request.effect, facts)]
       return { outcome: { ok: true, value }, facts, files, events: [...ended, ...events] }
     } catch (error) {
-      signal.throwIfAborted()
+      how.signal.throwIfAborted()
       const outcome = failure(error)
-      const events: RunEventDraft[] =
-        family === null
-          ? []
-          : [{ event: `${family}:call_failed`, data: { ...about, call: request.effect.type, error: outcome.error } }]
       return {
         outcome,
         facts: { ...noFacts, agent: family === 'llm' ? this.#deps.agentOf(request.flowIndex) : null },
         files: [],
-        events,
+        events: failed(request, family, outcome.error),
       }
     }
   }
 
-  async #call(request: EffectRequest, signal: AbortSignal): Promise<Answered> {
+  // A call that must not be made twice is on disk as begun before it is made.
+  async #begin(request: EffectRequest, { event, data }: RunEventDraft): Promise<void> {
+    const begun = { event, data: { ...data, call: request.effect.type } }
+    if (this.#deps.mayRepeat(request.flowIndex)) this.#deps.tell(begun)
+    else await this.#deps.announce(begun, null)
+  }
+
+  async #confirmRepetition(request: EffectRequest, how: Performance): Promise<void> {
+    const { effect, flowIndex, key } = request
+    if (!how.wasInterrupted || this.#deps.mayRepeat(flowIndex)) return
+    const prompt =
+      `Step ${flowIndex} was making a call (${effect.type}) when the server ended, and it is not known whether the ` +
+      'call was carried out. Make it again? With "false" the step fails.'
+    const asked = { key: repetitionKey(key), type: 'repeat_call', prompt, initialText: null } as const
+    const { answer } = await this.#question(request, asked, how)
+    if (answer !== true)
+      throw new AppError('call.not_repeated', `It was decided not to make the call of step ${flowIndex} again.`)
+  }
+
+  async #inTime(request: EffectRequest, how: Performance): Promise<Answered> {
+    const { effect, flowIndex, key } = request
+    if (effect.type === 'input.ask' || effect.type === 'chat.read') return this.#call(request, how)
+    const limit = this.#clocks.limitOf(flowIndex, key)
+    if (limit === null) return this.#call(request, how)
+    const answered = this.#call(request, { ...how, signal: AbortSignal.any([how.signal, limit]) })
+    answered.catch(() => undefined)
+    // Not every call hears a signal at once, and none may outlast its step.
+    return orAbort(answered, limit)
+  }
+
+  async #call(request: EffectRequest, how: Performance): Promise<Answered> {
     const { effect } = request
+    const { signal } = how
     this.#deps.tools.check(request)
     const timeoutMs = this.#deps.tools.scriptTimeoutMs(request.flowIndex)
     switch (effect.type) {
@@ -116,9 +166,9 @@ export class RunEffects {
         }
       }
       case 'input.ask':
-        return this.#ask(request, effect.interaction, signal)
+        return this.#ask(request, effect.interaction, how)
       case 'chat.read':
-        return this.#readChat(request, signal)
+        return this.#readChat(request, how)
       case 'chat.write':
         return { value: this.#sent(), events: [this.#chatMessage('assistant', effect.message)] }
       case 'chat.close':
@@ -160,45 +210,39 @@ export class RunEffects {
   async #ask(
     request: EffectRequest,
     interaction: Extract<Effect, { type: 'input.ask' }>['interaction'],
-    signal: AbortSignal,
+    how: Performance,
   ): Promise<Answered> {
-    const { answer, answered } = await this.#question(
-      request,
-      { type: interaction.type, prompt: interaction.prompt, initialText: interaction.initialText ?? null },
-      signal,
-    )
+    const { type, prompt, initialText = null } = interaction
+    const { answer, answered } = await this.#question(request, { key: request.key, type, prompt, initialText }, how)
     return { value: answer, events: [answered] }
   }
 
-  async #readChat(request: EffectRequest, signal: AbortSignal): Promise<Answered> {
-    const asked = { type: 'chat', prompt: '', initialText: null } as const
-    const { answer, answered } = await this.#question(request, asked, signal)
+  async #readChat(request: EffectRequest, how: Performance): Promise<Answered> {
+    const asked = { key: request.key, type: 'chat', prompt: '', initialText: null } as const
+    const { answer, answered } = await this.#question(request, asked, how)
     const value = PyDict.from({ role: 'user', content: answer })
     return { value, events: [answered, this.#chatMessage('user', answer)] }
   }
 
   async #question(
-    request: EffectRequest,
-    asked: Pick<Question, 'type' | 'prompt' | 'initialText'>,
-    signal: AbortSignal,
+    { flowIndex }: EffectRequest,
+    asked: Pick<Question, 'key' | 'type' | 'prompt' | 'initialText'>,
+    how: Performance,
   ): Promise<{ readonly answer: Answer; readonly answered: RunEventDraft }> {
-    const { runId, planId, people, ask } = this.#deps
-    const question = { ...asked, runId, planId, key: request.key, flowIndex: request.flowIndex }
-    const data = {
-      flow_index: request.flowIndex,
-      type: asked.type,
-      prompt: asked.prompt,
-      initial_text: asked.initialText,
-    }
-    const { inputId, answer } = await people.ask(question, {
-      signal,
-      write: input => ask(input, { event: 'user_input:request', data: { ...data, input_id: input.id } }),
-    })
+    const { runId, planId, people, announce, inputTimeoutMs } = this.#deps
+    const { type, prompt, initialText } = asked
+    const data = { flow_index: flowIndex, type, prompt, initial_text: initialText }
+    const { inputId, answer } = await people.ask(
+      { ...asked, runId, planId, flowIndex, openForMs: inputTimeoutMs },
+      {
+        signal: how.signal,
+        write: input => announce({ event: 'user_input:request', data: { ...data, input_id: input.id } }, input),
+        asked: () => how.waits(true),
+      },
+    )
+    how.waits(false)
     // With the outcome itself, so that it is told once, whatever happens in between.
-    const answered = {
-      event: 'user_input:completed',
-      data: { flow_index: request.flowIndex, input_id: inputId },
-    } as const
+    const answered = { event: 'user_input:completed', data: { flow_index: flowIndex, input_id: inputId } } as const
     return { answer, answered }
   }
 
@@ -246,6 +290,14 @@ function completed(family: Family, about: object, effect: Effect, facts: CallFac
         }
       : {}
   return { event: `${family}:call_completed`, data: { ...about, call: effect.type, ...cost } }
+}
+
+function failed({ effect, flowIndex, key }: EffectRequest, family: Family | null, error: EffectError): RunEventDraft[] {
+  const about = { flow_index: flowIndex, key }
+  if (error.name === 'input.cancelled')
+    return [{ event: 'user_input:cancelled', data: { ...about, reason: error.message } }]
+  if (error.name === 'input.expired') return [{ event: 'user_input:expired', data: about }]
+  return family === null ? [] : [{ event: `${family}:call_failed`, data: { ...about, call: effect.type, error } }]
 }
 
 function failure(error: unknown): Extract<EffectOutcome, { ok: false }> {

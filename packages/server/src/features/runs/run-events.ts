@@ -1,4 +1,5 @@
-import type { EngineEvent, ItemChange, StepRecord } from '@slipway/engine/run/records'
+import type { EngineEvent, ItemChange, RunRecord, StepRecord } from '@slipway/engine/run/records'
+import type { SnapshotItem } from '@slipway/engine/run/snapshot'
 import type { EventName } from '@slipway/protocol/events'
 import type { StepStatus } from '@slipway/protocol/runs'
 import { unreachable } from '@slipway/kit/unreachable'
@@ -68,17 +69,53 @@ export function toRunEvent(event: EngineEvent): RunEventDraft {
           current_inference: event.currentInference,
         },
       }
+    case 'breakpoint:hit':
+      return { event: event.type, data: { flow_index: event.flowIndex, execution: event.execution } }
+    case 'breakpoint:set':
+    case 'breakpoint:cleared':
+    case 'execution:run_to':
+      return { event: event.type, data: { flow_index: event.flowIndex } }
+    case 'breakpoints:cleared_all':
+    case 'execution:stepping':
+      return { event: event.type, data: {} }
+    case 'value:overridden':
+      return {
+        event: event.type,
+        data: { concept_name: event.conceptName, rerun_dependents: event.rerunDependents },
+      }
+    case 'function:modified':
+      return {
+        event: event.type,
+        data: { flow_index: event.flowIndex, keys: event.keys, has_prompt: event.hasPrompt },
+      }
+    case 'execution:partial_reset':
+      return { event: event.type, data: { flow_indexes: event.flowIndexes } }
+    case 'execution:restored':
+      return { event: event.type, data: { step: event.record } }
     default:
       return unreachable(event)
   }
 }
 
 /** The step statuses that these records change, in their order. */
-export function statusChanges(records: readonly StepRecord[]): [string, StepStatus][] {
-  return records.flatMap(record => [
-    [record.flowIndex, statusOfRecord(record)] as [string, StepStatus],
-    ...record.items.map(item => [item.flowIndex, statusOfItem(item)] as [string, StepStatus]),
-  ])
+export function statusChanges(records: readonly RunRecord[]): [string, StepStatus][] {
+  return records.flatMap(record => {
+    const items = record.items.map(item => [item.flowIndex, statusOfItem(item)] as [string, StepStatus])
+    if (record.kind === 'step') return [[record.flowIndex, statusOfRecord(record)], ...items]
+    const restored = record.snapshot?.items ?? []
+    return [...restored.map(item => [item.flowIndex, statusOfStep(item)] as [string, StepStatus]), ...items]
+  })
+}
+
+/** A step's status as clients know it, from what the engine keeps of it. */
+export function statusOfStep({
+  status,
+  detail,
+  hollow,
+}: Pick<SnapshotItem, 'status' | 'detail' | 'hollow'>): StepStatus {
+  if (hollow !== null) return 'failed'
+  if (status === 'completed') return detail === 'skipped' ? 'skipped' : 'completed'
+  return status === 'in_progress' ? 'running' : status
 }
 
 function statusOfRecord(record: StepRecord): StepStatus {
@@ -88,6 +125,6 @@ function statusOfRecord(record: StepRecord): StepStatus {
 }
 
 function statusOfItem(item: ItemChange): StepStatus {
-  if (item.reason === 'skipped') return 'skipped'
+  if (item.reason === 'skipped' || item.detail === 'skipped') return 'skipped'
   return item.status === 'in_progress' ? 'running' : item.status
 }

@@ -13,32 +13,22 @@ export type RunInputs = ReadonlyMap<string, SuppliedInput>
 export interface ResolvedInputs {
   /** By exact concept name, the plan's own defaults included. */
   readonly inputs: RunInputs
+  /** Those of them that the request gave. */
+  readonly changed: RunInputs
   /** What came as `data:` URLs: files of the run, to be saved before it is acknowledged. */
   readonly uploads: readonly Upload[]
 }
 
 /**
  * The inputs of a run: the request's, matched to concepts, over the plan's defaults. Throws `input.unknown` for a name
- * the plan does not have and `input.invalid` for everything else, all problems at once in `details`.
+ * the plan does not have and `input.invalid` for everything else, all problems at once in `details`. `before` are those
+ * of the run that it is a fork of.
  */
-export function resolveInputs(plan: LoadedPlan, given: PyDict): ResolvedInputs {
-  const problems: Problem[] = []
-  const supplied = inputsOf(given, { path: 'inputs', problems })
-  const inputs = new Map<string, SuppliedInput>(plan.defaultInputs)
-  const uploads: Upload[] = []
-  const unknown: string[] = []
-  for (const [key, input] of supplied) {
-    const match = matchInput(plan, key)
-    if (!match.ok) {
-      unknown.push(`${match.problem.message} ${match.problem.hint}`)
-      continue
-    }
-    inputs.set(match.name, { data: withFiles(input.data, { key, baseDir: plan.baseDir, uploads }), axes: input.axes })
-  }
-  if (unknown.length > 0) throw new AppError('input.unknown', unknown.join(' '))
-  for (const [name, input] of inputs) checkSize(name, input)
-  if (problems.length > 0)
-    throw invalid(problems.map(problem => `${problem.message} ${problem.hint}`).join(' '), problems)
+export function resolveInputs(plan: LoadedPlan, given: PyDict, before: RunInputs = new Map()): ResolvedInputs {
+  const { found: changed, uploads } = resolve(plan, given)
+  const known = new Set(plan.concepts.map(({ conceptName }) => conceptName))
+  const kept = [...before].filter(([name]) => known.has(name))
+  const inputs: RunInputs = new Map([...plan.defaultInputs, ...kept, ...changed])
   const missing = plan.inputs.filter(input => input.required && !inputs.has(input.name))
   if (missing.length > 0) {
     const names = missing.map(input => `${input.name} (${input.type})`).join(', ')
@@ -47,7 +37,51 @@ export function resolveInputs(plan: LoadedPlan, given: PyDict): ResolvedInputs {
       missing.map(input => input.name),
     )
   }
-  return { inputs, uploads }
+  return { inputs, changed, uploads }
+}
+
+/** Values of a plan's concepts by name, as inputs are named and checked. */
+export function resolveValues(plan: LoadedPlan, given: PyDict): RunInputs {
+  const problems: Problem[] = []
+  const values = inputsOf(given, { path: 'overrides', problems })
+  if (problems.length > 0) throw invalidBecause(problems)
+  for (const [name, value] of values) checkSize(name, value)
+  const named = new Map<string, SuppliedInput>()
+  for (const [key, value] of values) named.set(conceptNamed(plan, key), value)
+  return named
+}
+
+/** The concept of a plan that a name means, as with inputs. Throws `input.unknown`. */
+export function conceptNamed(plan: LoadedPlan, key: string): string {
+  const match = matchInput(plan, key)
+  if (match.ok) return match.name
+  throw new AppError('input.unknown', `${match.problem.message} ${match.problem.hint}`)
+}
+
+function resolve(
+  plan: LoadedPlan,
+  given: PyDict,
+): { readonly found: Map<string, SuppliedInput>; readonly uploads: Upload[] } {
+  const problems: Problem[] = []
+  const found = new Map<string, SuppliedInput>()
+  const uploads: Upload[] = []
+  const unknown: string[] = []
+  for (const [key, input] of inputsOf(given, { path: 'inputs', problems })) {
+    const match = matchInput(plan, key)
+    if (!match.ok) {
+      unknown.push(`${match.problem.message} ${match.problem.hint}`)
+      continue
+    }
+    found.set(match.name, { data: withFiles(input.data, { key, baseDir: plan.baseDir, uploads }), axes: input.axes })
+  }
+  if (unknown.length > 0) throw new AppError('input.unknown', unknown.join(' '))
+  for (const [name, input] of found) checkSize(name, input)
+  if (problems.length > 0) throw invalidBecause(problems)
+  return { found, uploads }
+}
+
+function invalidBecause(problems: readonly Problem[]): AppError {
+  return invalid(problems.map(problem => `${problem.message} ${problem.hint}`).join(' '), problems)
 }
 
 /** What one input may weigh: larger ones are files, which nothing reads as a whole unless a step asks for it. */

@@ -1,13 +1,10 @@
-import { JsonError, readJson } from '@slipway/engine/value/json-read'
-import { PyDict, type Value } from '@slipway/engine/value/value'
-import { AppError } from '@slipway/protocol/errors'
+import { PyDict } from '@slipway/engine/value/value'
+import { answerInput, cancelInput, getInput, listInputs } from '@slipway/protocol/inputs'
 import {
-  answerInput,
   getRun,
   getRunFile,
   getRunResult,
   getRunTrace,
-  listInputs,
   listRuns,
   pauseRun,
   resumeRun,
@@ -16,6 +13,7 @@ import {
 } from '@slipway/protocol/runs'
 import { handle, type Handler } from '#http/handler'
 import { fileReply, page } from '#http/reply'
+import { readBody } from './request-values.ts'
 import type { Runs } from './runs.ts'
 
 export function runRoutes(runs: Runs): Handler[] {
@@ -48,9 +46,23 @@ export function runRoutes(runs: Runs): Handler[] {
     handle(getRunFile, async ({ params }) => {
       return fileReply(await runs.file(params.id, params['*']))
     }),
-    handle(listInputs, ({ query }) => runs.people.open(query.run_id)),
+    ...inputRoutes(runs),
+  ]
+}
+
+function inputRoutes({ people }: Runs): Handler[] {
+  return [
+    handle(listInputs, async ({ query, url }) => {
+      const { inputs, next } = await people.open({ runId: query.run_id, limit: query.limit, after: query.after })
+      return page([...inputs], { url, next })
+    }),
+    handle(getInput, ({ params }) => people.get(params.id)),
+    handle(cancelInput, async ({ params, body }) => {
+      await people.cancel(params.id, body?.reason ?? 'Cancelled by request.')
+      return { status: 'cancelled' as const, input_id: params.id }
+    }),
     handle(answerInput, async ({ params, body }) => {
-      await runs.people.answer(params.id, body.answer)
+      await people.answer(params.id, body.answer)
       return { status: 'answered' as const, input_id: params.id }
     }),
   ]
@@ -58,15 +70,6 @@ export function runRoutes(runs: Runs): Handler[] {
 
 function keyOf(header: string | readonly string[] | undefined): string | undefined {
   return typeof header === 'string' && header !== '' ? header.slice(0, 200) : undefined
-}
-
-function readBody(bodyText: string): Value {
-  try {
-    return readJson(bodyText)
-  } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause
-    throw new AppError('input.invalid', `The body holds a value that a plan cannot have: ${cause.message}.`, { cause })
-  }
 }
 
 // Read from the text, so that `1.0`, long integers and the order of keys reach the plan as they were sent.

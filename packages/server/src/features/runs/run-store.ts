@@ -1,97 +1,43 @@
 import { sql, type Selectable } from 'kysely'
 import type { Reader, Tx } from '#db/database'
-import type { InputTable, RunCallTable, RunStepTable, RunTable } from '#db/tables/runs'
+import type { RunContentTable, RunTable } from '#db/tables/runs'
 
 export type RunRow = Selectable<RunTable>
-export type CallRow = RunCallTable
-export type StepRow = RunStepTable
-export type InputRow = InputTable
+export type RunContentRow = RunContentTable
 export type NewRun = Omit<RunTable, 'position'>
 
+/** What a decision or a person changes of a run's row. */
 export type RunChange = Partial<
   Pick<
     RunTable,
     | 'status'
+    | 'seq'
     | 'started_at'
     | 'completed_at'
-    | 'cancel_reason'
-    | 'advances'
+    | 'deadline_at'
     | 'progress'
-    | 'node_statuses'
     | 'error'
-    | 'result'
+    | 'held'
+    | 'breakpoints'
+    | 'owner'
+    | 'lease_until'
   >
 >
+export type ContentChange = Partial<Pick<RunContentTable, 'node_statuses' | 'result'>>
 
-const runColumns = [
-  'position',
-  'id',
-  'plan_id',
-  'plan_version',
-  'plan_digest',
-  'status',
-  'mode',
-  'agent',
-  'max_cycles',
-  'inputs',
-  'idempotency_key',
-  'request_hash',
-  'created_at',
-  'started_at',
-  'completed_at',
-  'cancel_reason',
-  'advances',
-  'progress',
-  'node_statuses',
-  'error',
-  'result',
-] as const satisfies readonly (keyof RunTable)[]
+export const unfinished = ['pending', 'running', 'waiting', 'pausing', 'paused', 'stopping']
 
-// What lists show; inputs and results may be large.
-const listColumns = runColumns.filter(column => !['inputs', 'result', 'node_statuses'].includes(column))
-
-const callColumns = [
-  'run_id',
-  'n',
-  'key',
-  'flow_index',
-  'concept_name',
-  'type',
-  'inputs',
-  'outcome',
-  'files',
-  'started_at',
-  'finished_at',
-  'agent',
-  'provider',
-  'model',
-  'input_tokens',
-  'output_tokens',
-  'attempts',
-] as const satisfies readonly (keyof RunCallTable)[]
-
-const inputColumns = [
-  'id',
-  'run_id',
-  'plan_id',
-  'key',
-  'flow_index',
-  'type',
-  'prompt',
-  'initial_text',
-  'asked_at',
-  'answer',
-] as const satisfies readonly (keyof InputTable)[]
-
-// SQLite takes 32,766 bound values in a statement.
-const rowsPerInsert = 1000
-
-export async function insertRun(tx: Tx, run: NewRun): Promise<void> {
+export async function insertRun(tx: Tx, run: NewRun, content: RunContentRow): Promise<void> {
   await tx.sql.insertInto('run').values(run).execute()
+  await tx.sql.insertInto('run_content').values(content).execute()
 }
 
 export async function updateRun(tx: Tx, runId: string, change: RunChange): Promise<void> {
   await tx.sql.updateTable('run').set(change).where('id', '=', runId).execute()
+}
+
+export async function updateContent(tx: Tx, runId: string, change: ContentChange): Promise<void> {
+  await tx.sql.updateTable('run_content').set(change).where('run_id', '=', runId).execute()
 }
 
 /** As `updateRun`, but only while the run has one of these states. False when it has another by now. */
@@ -109,24 +55,26 @@ export async function updateRunIf(
   return result.numUpdatedRows > 0n
 }
 
-export async function insertCalls(tx: Tx, calls: readonly CallRow[]): Promise<void> {
-  for (const part of chunks(calls)) await tx.sql.insertInto('run_call').values(part).execute()
-}
-
-export async function insertSteps(tx: Tx, steps: readonly StepRow[]): Promise<void> {
-  for (const part of chunks(steps)) await tx.sql.insertInto('run_step').values(part).execute()
-}
-
-function* chunks<T>(rows: readonly T[]): Generator<T[]> {
-  for (let start = 0; start < rows.length; start += rowsPerInsert) yield rows.slice(start, start + rowsPerInsert)
-}
-
 export function findRun(reader: Reader, runId: string): Promise<RunRow | undefined> {
-  return reader.selectFrom('run').select(runColumns).where('id', '=', runId).executeTakeFirst()
+  return reader.selectFrom('run').selectAll().where('id', '=', runId).executeTakeFirst()
+}
+
+/** The row, kept from all others until the transaction ends. */
+export function lockRun(tx: Tx, runId: string, dialect: string): Promise<RunRow | undefined> {
+  return tx.sql
+    .selectFrom('run')
+    .selectAll()
+    .where('id', '=', runId)
+    .$if(dialect === 'postgres', query => query.forUpdate())
+    .executeTakeFirst()
 }
 
 export function findRunByKey(reader: Reader, idempotencyKey: string): Promise<RunRow | undefined> {
-  return reader.selectFrom('run').select(runColumns).where('idempotency_key', '=', idempotencyKey).executeTakeFirst()
+  return reader.selectFrom('run').selectAll().where('idempotency_key', '=', idempotencyKey).executeTakeFirst()
+}
+
+export async function findContent(reader: Reader, runId: string): Promise<RunContentRow> {
+  return reader.selectFrom('run_content').selectAll().where('run_id', '=', runId).executeTakeFirstOrThrow()
 }
 
 export interface RunFilter {
@@ -137,13 +85,11 @@ export interface RunFilter {
   readonly limit: number
 }
 
-export type RunListRow = Omit<RunRow, 'inputs' | 'result' | 'node_statuses'>
-
 /** Newest first. */
-export function selectRuns(reader: Reader, filter: RunFilter): Promise<RunListRow[]> {
+export function selectRuns(reader: Reader, filter: RunFilter): Promise<RunRow[]> {
   return reader
     .selectFrom('run')
-    .select(listColumns)
+    .selectAll()
     .$if(filter.planId !== undefined, query => query.where('plan_id', '=', filter.planId ?? ''))
     .$if(filter.statuses !== undefined, query => query.where('status', 'in', filter.statuses ?? []))
     .$if(filter.before !== undefined, query => query.where('position', '<', filter.before ?? 0))
@@ -152,118 +98,46 @@ export function selectRuns(reader: Reader, filter: RunFilter): Promise<RunListRo
     .execute()
 }
 
-const unfinished = ['pending', 'running', 'pausing', 'paused', 'stopping']
-
-/** In the order in which they were accepted. */
-export function selectUnfinished(reader: Reader): Promise<{ id: string; status: string }[]> {
-  return reader
+/** Places in the queue, from 1, of those of these runs that wait in it. */
+export async function selectPlaces(reader: Reader, runIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  if (runIds.length === 0) return new Map()
+  const rows = await reader
     .selectFrom('run')
-    .select(['id', 'status'])
-    .where('status', 'in', unfinished)
-    .orderBy('position')
+    .select([
+      'run.id',
+      ({ selectFrom, fn, ref }) =>
+        selectFrom('run as before')
+          .select(fn.countAll<number>().as('place'))
+          .where('before.status', '=', 'pending')
+          .where('before.lease_until', 'is', null)
+          .whereRef('before.position', '<=', ref('run.position'))
+          .as('place'),
+    ])
+    .where('run.id', 'in', runIds)
+    .where('run.status', '=', 'pending')
+    .where('run.lease_until', 'is', null)
     .execute()
+  return new Map(rows.map(({ id, place }) => [id, Number(place)]))
 }
 
 export function selectActiveOfPlan(reader: Reader, planId: string): Promise<{ id: string }[]> {
   return reader.selectFrom('run').select('id').where('plan_id', '=', planId).where('status', 'in', unfinished).execute()
 }
 
+/** Whether any run that is kept was started with this package. */
 export async function isDigestInUse(reader: Reader, digest: string): Promise<boolean> {
-  const row = await reader
-    .selectFrom('run')
-    .select('id')
-    .where('plan_digest', '=', digest)
-    .where('status', 'in', unfinished)
-    .limit(1)
-    .executeTakeFirst()
+  const row = await reader.selectFrom('run').select('id').where('plan_digest', '=', digest).limit(1).executeTakeFirst()
   return row !== undefined
 }
 
-export interface CallFilter {
-  readonly after: number
-  readonly limit: number
-  readonly type?: string | undefined
-  readonly flowIndex?: string | undefined
-}
-
-/** Numbers of the calls that fit the filter, with how many characters each has; not the calls themselves. */
-export function selectCallSizes(
-  reader: Reader,
-  runId: string,
-  filter: CallFilter,
-): Promise<{ n: number; size: number }[]> {
-  return reader
-    .selectFrom('run_call')
-    .select(['n', sql<number>`length(inputs) + length(outcome)`.as('size')])
-    .where('run_id', '=', runId)
-    .where('n', '>', filter.after)
-    .$if(filter.type !== undefined, query => query.where('type', '=', filter.type ?? ''))
-    .$if(filter.flowIndex !== undefined, query => query.where('flow_index', '=', filter.flowIndex ?? ''))
-    .orderBy('n')
-    .limit(filter.limit)
+export async function countRuns(reader: Reader): Promise<{ readonly running: number; readonly pending: number }> {
+  const rows = await reader
+    .selectFrom('run')
+    .select(['status', sql<number>`count(*)`.as('count')])
+    .where('status', 'in', ['pending', 'running', 'pausing', 'stopping'])
+    .groupBy('status')
     .execute()
-}
-
-export function selectCalls(reader: Reader, runId: string, filter: CallFilter): Promise<CallRow[]> {
-  return reader
-    .selectFrom('run_call')
-    .select(callColumns)
-    .where('run_id', '=', runId)
-    .where('n', '>', filter.after)
-    .$if(filter.type !== undefined, query => query.where('type', '=', filter.type ?? ''))
-    .$if(filter.flowIndex !== undefined, query => query.where('flow_index', '=', filter.flowIndex ?? ''))
-    .orderBy('n')
-    .limit(filter.limit)
-    .execute()
-}
-
-/** The answered calls of a run in the order of their answers: what a replay hands back. */
-export function selectOutcomes(reader: Reader, runId: string): Promise<{ n: number; key: string; outcome: string }[]> {
-  return reader
-    .selectFrom('run_call')
-    .select(['n', 'key', 'outcome'])
-    .where('run_id', '=', runId)
-    .orderBy('n')
-    .execute()
-}
-
-export async function insertInput(tx: Tx, input: InputRow): Promise<void> {
-  await tx.sql.insertInto('run_input').values(input).execute()
-}
-
-export function findInput(reader: Reader, where: { readonly id: string }): Promise<InputRow | undefined> {
-  return reader.selectFrom('run_input').select(inputColumns).where('id', '=', where.id).executeTakeFirst()
-}
-
-export function findInputByKey(reader: Reader, runId: string, key: string): Promise<InputRow | undefined> {
-  return reader
-    .selectFrom('run_input')
-    .select(inputColumns)
-    .where('run_id', '=', runId)
-    .where('key', '=', key)
-    .executeTakeFirst()
-}
-
-/** Questions without an answer whose run is not over, oldest first. */
-export function selectOpenInputs(reader: Reader, runId: string | undefined): Promise<InputRow[]> {
-  return reader
-    .selectFrom('run_input')
-    .innerJoin('run', 'run.id', 'run_input.run_id')
-    .select(inputColumns.map(column => `run_input.${column}` as const))
-    .where('run_input.answer', 'is', null)
-    .where('run.status', 'in', unfinished)
-    .$if(runId !== undefined, query => query.where('run_input.run_id', '=', runId ?? ''))
-    .orderBy('run_input.asked_at')
-    .execute()
-}
-
-/** False when the question has an answer already. */
-export async function answerInput(tx: Tx, id: string, answer: string): Promise<boolean> {
-  const result = await tx.sql
-    .updateTable('run_input')
-    .set({ answer })
-    .where('id', '=', id)
-    .where('answer', 'is', null)
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
+  const of = (...statuses: string[]): number =>
+    rows.filter(row => statuses.includes(row.status)).reduce((sum, row) => sum + Number(row.count), 0)
+  return { running: of('running', 'pausing', 'stopping'), pending: of('pending') }
 }

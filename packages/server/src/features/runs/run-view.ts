@@ -1,10 +1,12 @@
 import type { RunEnd, StuckStep } from '@slipway/engine/run/records'
 import { unreachable } from '@slipway/kit/unreachable'
 import { parseJson } from '@slipway/kit/json'
-import type { Run, RunError, RunProgress, TraceCall } from '@slipway/protocol/runs'
+import type { Held, Run, RunError, RunProgress, TraceCall } from '@slipway/protocol/runs'
 import { toPlain } from '@slipway/engine/value/codec'
 import { decodeOutcome } from './call-record.ts'
-import type { CallRow, RunListRow } from './run-store.ts'
+import type { CallRow } from './journal-store.ts'
+import type { RunRow } from './run-store.ts'
+import type { ValueReader } from './run-values.ts'
 
 /** What the memory knows of a run that its row does not. */
 export interface LiveView {
@@ -13,7 +15,7 @@ export interface LiveView {
 }
 
 /** A run as clients see it. */
-export function toRun(row: RunListRow, live: LiveView): Run {
+export function toRun(row: RunRow, live: LiveView): Run {
   return {
     run_id: row.id,
     plan_id: row.plan_id,
@@ -28,19 +30,22 @@ export function toRun(row: RunListRow, live: LiveView): Run {
     completed_at: row.completed_at === null ? null : isoTime(row.completed_at),
     queue_position: live.queuePosition,
     progress: live.progress ?? (parseJson(row.progress) as RunProgress),
+    held: row.held === null ? null : (parseJson(row.held) as Held),
+    forked_from: row.forked_from === null ? null : { run_id: row.forked_from, step: row.forked_at ?? 0 },
+    deadline_at: row.deadline_at === null ? null : isoTime(row.deadline_at),
     error: row.error === null ? null : (parseJson(row.error) as RunError),
   } as Run
 }
 
-export function toTraceCall(row: CallRow): TraceCall {
-  const outcome = decodeOutcome(row.outcome)
+export function toTraceCall(row: CallRow, values: ValueReader): TraceCall {
+  const outcome = decodeOutcome(values.text(row.outcome))
   return {
     n: row.n,
     key: row.key,
     flow_index: row.flow_index,
     concept_name: row.concept_name,
     type: row.type,
-    inputs: parseJson(row.inputs),
+    inputs: parseJson(values.text(row.inputs)),
     output: outcome.ok ? toPlain(outcome.value) : null,
     error: outcome.ok ? null : { name: outcome.error.name, message: outcome.error.message },
     files: parseJson(row.files) as string[],
@@ -53,6 +58,7 @@ export function toTraceCall(row: CallRow): TraceCall {
     input_tokens: row.input_tokens,
     output_tokens: row.output_tokens,
     attempts: row.attempts,
+    repeated: row.repeated === 1,
   }
 }
 

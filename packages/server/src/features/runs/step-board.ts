@@ -1,6 +1,7 @@
-import type { EngineEvent, StepRecord } from '@slipway/engine/run/records'
+import type { EngineEvent, RunRecord } from '@slipway/engine/run/records'
+import type { Snapshot } from '@slipway/engine/run/snapshot'
 import type { RunProgress, StepStatus } from '@slipway/protocol/runs'
-import { statusChanges } from './run-events.ts'
+import { statusChanges, statusOfStep } from './run-events.ts'
 
 /** The status of every step of a run and the counts that its progress is told in. */
 export class StepBoard {
@@ -13,12 +14,20 @@ export class StepBoard {
     this.#statuses = new Map(flowIndexes.map(flowIndex => [flowIndex, 'pending']))
   }
 
+  /** Takes over where a run stands that does not begin at its beginning. */
+  begin({ items, tracker, records }: Snapshot): void {
+    this.#cycle = tracker.cycleCount
+    this.#executions = records
+    for (const item of items)
+      if (this.#statuses.has(item.flowIndex)) this.#statuses.set(item.flowIndex, statusOfStep(item))
+  }
+
   get size(): number {
     return this.#statuses.size
   }
 
   /** Takes over what a decision did, and gives the statuses that changed. */
-  apply(records: readonly StepRecord[], events: readonly EngineEvent[]): Record<string, StepStatus> {
+  apply(records: readonly RunRecord[], events: readonly EngineEvent[]): Record<string, StepStatus> {
     const changed = new Map<string, StepStatus>()
     for (const event of events) {
       if (event.type === 'cycle:started') this.#cycle = event.cycle

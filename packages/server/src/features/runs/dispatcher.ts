@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto'
+import { sleep } from '@slipway/kit/abort'
+import { AppError } from '@slipway/protocol/errors'
+import type { Tx } from '#db/database'
+import { isStorageFault } from '#db/faults'
+import { readCommand } from './commands.ts'
+import { selectWaitingCommands } from './journal-store.ts'
+import { claimRuns, extendLeases, releaseLeases, renewLease, type LeaseTerms } from './lease-store.ts'
+import { faulted, openRun, type OpenedRun, type OpenRunDeps } from './open-run.ts'
+import { findRun, lockRun, updateContent, updateRun, type RunRow } from './run-store.ts'
+import { ValueReader } from './run-values.ts'
+import { StepBoard } from './step-board.ts'
+
+export interface DispatcherDeps extends OpenRunDeps {
+  /** What is to be done every second beside the queue. */
+  readonly chores: () => Promise<void>
+}
+
+interface Active {
+  readonly row: RunRow
+  /** Null while the run is being opened. */
+  opened: OpenedRun | null
+  readonly lost: AbortController
+  readonly done: Promise<void>
+  /** Whether it was said that nothing comes back. */
+  isSilent: boolean
+}
+
+// Long enough for a disk to be cleared or a backup to end, short enough that nobody looks for what hangs.
+const storageRetryMs = 2_000
+const lookEveryMs = 1_000
+
+/**
+ * Drives the runs that this server holds the lease of. Runs wait in the database: every server takes as many as all of
+ * them together may drive, keeps its leases alive, and takes over what another one has let go.
+ */
+export class Dispatcher implements AsyncDisposable {
+  readonly #deps: DispatcherDeps
+  readonly #terms: LeaseTerms
+  readonly #active = new Map<string, Active>()
+  readonly #stop = new AbortController()
+  readonly #ended = new Set<Promise<void>>()
+  #claiming: Promise<void> | null = null
+  #claimAgain = false
+  #ticker: NodeJS.Timeout | null = null
+  #lastExtended = 0
+  #listener: Disposable | null = null
+
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps
+    this.#terms = {
+      owner: `${process.pid}-${randomBytes(6).toString('hex')}`,
+      leaseMs: deps.leaseMs,
+      dialect: deps.db.dialect,
+    }
+  }
+
+  /** Takes up the runs that nobody drives, and looks for such runs from now on. */
+  async start(): Promise<void> {
+    const { db } = this.#deps
+    // Only this server works on a SQLite file, so that whoever held its leases is gone.
+    if (db.dialect === 'sqlite') await db.transaction(tx => releaseLeases(tx, null))
+    this.#listener = db.listen('slipway_runs', runId => this.#hear(runId))
+    this.#ticker = setInterval(() => void this.#tick(), lookEveryMs)
+    this.#ticker.unref()
+    await this.claim()
+  }
+
+  board(runId: string): StepBoard | null {
+    return this.#active.get(runId)?.opened?.board ?? null
+  }
+
+  /** Whether this server drives so many runs that it can take no other. */
+  get isFull(): boolean {
+    return this.#active.size >= this.#deps.maxConcurrentRuns
+  }
+
+  get isStopping(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  /** Takes runs that wait, as part of the caller's transaction, and drives them once that is on disk. */
+  async claimIn(tx: Tx): Promise<void> {
+    if (this.#stop.signal.aborted) return
+    const rows = await claimRuns(tx, { ...this.#terms, limit: this.#deps.maxConcurrentRuns })
+    tx.afterCommit(() => {
+      for (const row of rows) this.#begin(row)
+    })
+  }
+
+  /** Takes runs that wait; resolves when they are under way. Calls at the same time share the work. */
+  claim(): Promise<void> {
+    if (this.#claiming) {
+      this.#claimAgain = true
+      return this.#claiming
+    }
+    this.#claiming = this.#claimAll().finally(() => (this.#claiming = null))
+    return this.#claiming
+  }
+
+  /** Resolves once this server does not drive the run any more. */
+  async settled(runId: string): Promise<void> {
+    await this.#active.get(runId)?.done
+  }
+
+  /** Lets go of the runs under way; they go on elsewhere, or here at the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ticker) clearInterval(this.#ticker)
+    this.#listener?.[Symbol.dispose]()
+    this.#stop.abort(new AppError('server.stopping', 'The server is stopping.'))
+    await this.#claiming?.catch(() => undefined)
+    while (this.#ended.size > 0) await Promise.allSettled([...this.#ended])
+    await this.#deps.journal.settled()
+    await this.#deps.db.transaction(tx => releaseLeases(tx, this.#terms.owner)).catch(() => undefined)
+  }
+
+  async #claimAll(): Promise<void> {
+    do {
+      this.#claimAgain = false
+      await this.#deps.journal.commit(tx => this.claimIn(tx)).catch((error: unknown) => this.#complain(error))
+    } while (this.#claimAgain && !this.#stop.signal.aborted)
+  }
+
+  #hear(runId: string | null): void {
+    const active = runId === null ? [...this.#active.keys()] : [runId]
+    for (const id of active) this.#look(id).catch((error: unknown) => this.#complain(error))
+    if (runId === null || !this.#active.has(runId)) void this.claim()
+  }
+
+  /** Looks what was asked of a run that this server drives. */
+  async #look(runId: string): Promise<void> {
+    const opened = this.#active.get(runId)?.opened
+    if (!opened) return
+    const { read } = this.#deps.db
+    const row = await findRun(read, runId)
+    if (!row) return
+    const waiting = await selectWaitingCommands(read, runId)
+    const values = new ValueReader(read, row.family)
+    await values.load(waiting.map(({ command }) => command))
+    opened.driver.take(waiting.map(({ id, command }) => ({ id, ...readCommand(command, values) })))
+    if (row.status === 'pausing') opened.driver.pause()
+    await this.#deps.people.look(runId)
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      if (performance.now() - this.#lastExtended > this.#terms.leaseMs / 3) await this.#extend()
+      this.#tellSilent()
+      await this.#deps.chores()
+      await this.claim()
+    } catch (error) {
+      this.#complain(error)
+    }
+  }
+
+  /** Keeps the leases, and lets go of runs that another server has taken over meanwhile. */
+  async #extend(): Promise<void> {
+    this.#lastExtended = performance.now()
+    const ids = [...this.#active.keys()]
+    if (ids.length === 0) return
+    const kept = new Map(
+      (await this.#deps.db.transaction(tx => extendLeases(tx, ids, this.#terms))).map(({ id, lease }) => [id, lease]),
+    )
+    for (const id of ids) {
+      const active = this.#active.get(id)
+      if (active && kept.get(id) !== active.row.lease && !(await this.#isReleased(active)))
+        active.lost.abort(new AppError('run.lost', `Another server has taken over the run ${id}.`))
+    }
+  }
+
+  // A run that has just ended here has no lease any more either.
+  async #isReleased({ row }: Active): Promise<boolean> {
+    const now = await findRun(this.#deps.db.read, row.id)
+    return now?.lease === row.lease
+  }
+
+  #tellSilent(): void {
+    for (const [runId, active] of this.#active) {
+      const silence = active.opened?.driver.silence() ?? null
+      const isSilent = silence !== null && silence.ms > this.#deps.stalledAfterMs
+      if (isSilent && !active.isSilent) {
+        const seconds = Math.round(silence.ms / 1000)
+        this.#deps.log.warn({ runId, seconds, flowIndexes: silence.flowIndexes }, 'run stalled')
+        active.opened?.driver.tell({
+          event: 'execution:stalled',
+          data: { seconds, waits_for: silence.flowIndexes },
+        })
+      }
+      active.isSilent = isSilent
+    }
+  }
+
+  #begin(row: RunRow): void {
+    if (this.#active.has(row.id)) return
+    const lost = new AbortController()
+    const done = this.#drive(row, lost.signal)
+      .catch((cause: unknown) => this.#failed(row, cause))
+      .catch((cause: unknown) => this.#later(row, cause))
+      .finally(() => {
+        this.#active.delete(row.id)
+        this.#ended.delete(done)
+        if (!this.#stop.signal.aborted) void this.claim()
+      })
+    this.#ended.add(done)
+    this.#active.set(row.id, { row, opened: null, lost, done, isSilent: false })
+  }
+
+  async #drive(row: RunRow, lost: AbortSignal): Promise<void> {
+    await using opened = await openRun(row, this.#deps)
+    const active = this.#active.get(row.id)
+    if (active) active.opened = opened
+    // Something may have been asked while it was being opened.
+    await this.#look(row.id)
+    await opened.driver.drive(AbortSignal.any([this.#stop.signal, lost]))
+  }
+
+  async #failed(row: RunRow, cause: unknown): Promise<void> {
+    if (this.#stop.signal.aborted) return
+    if (cause instanceof AppError && cause.code === 'run.lost') {
+      this.#deps.log.warn({ runId: row.id }, 'run taken over by another server')
+      return
+    }
+    if (isStorageFault(cause)) throw cause
+    this.#deps.log.error({ runId: row.id, err: cause }, 'run ended by a fault of the server')
+    await this.#fail(row, cause)
+  }
+
+  async #fail(row: RunRow, cause: unknown): Promise<void> {
+    const { journal, events, now, db } = this.#deps
+    const board = this.#active.get(row.id)?.opened?.board ?? new StepBoard([])
+    const { change, content, event } = faulted(cause, { board, now })
+    journal.restart(row.id)
+    await db.transaction(async tx => {
+      const current = await lockRun(tx, row.id, db.dialect)
+      if (current?.lease !== row.lease) return
+      const seq = current.seq + 1
+      await updateRun(tx, row.id, { ...change, seq, owner: null, lease_until: null })
+      await updateContent(tx, row.id, content)
+      await events.append(tx, [{ runId: row.id, seq, ts: now(), ...event }])
+    })
+  }
+
+  // A full disk or a database that is gone is no fault of the run: it goes on from its journal when that is over.
+  #later(row: RunRow, cause: unknown): void {
+    this.#deps.log.error({ runId: row.id, err: cause }, 'run not written')
+    if (!isStorageFault(cause)) return
+    const again = this.#takeUpAgain(row).catch(() => undefined)
+    this.#ended.add(again)
+    void again.finally(() => this.#ended.delete(again))
+  }
+
+  async #takeUpAgain(row: RunRow): Promise<void> {
+    for (;;) {
+      await sleep(storageRetryMs, this.#stop.signal)
+      try {
+        const renewed = await this.#deps.db.transaction(tx => renewLease(tx, row, this.#terms))
+        if (renewed) this.#begin(renewed)
+        return
+      } catch (error) {
+        if (!isStorageFault(error)) throw error
+      }
+    }
+  }
+
+  #complain(error: unknown): void {
+    if (this.#stop.signal.aborted) return
+    this.#deps.log.error({ err: error }, 'the queue of runs could not be read')
+  }
+}

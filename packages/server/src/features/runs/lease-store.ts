@@ -1,0 +1,125 @@
+import { sql, type RawBuilder } from 'kysely'
+import type { Reader, Tx } from '#db/database'
+import type { RunRow } from './run-store.ts'
+
+/** Milliseconds since 1970 by the clock that all servers of one database share. */
+export function databaseNow(dialect: string): RawBuilder<number> {
+  return dialect === 'sqlite'
+    ? sql<number>`cast(unixepoch('subsec') * 1000 as integer)`
+    : sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
+}
+
+export interface LeaseTerms {
+  readonly owner: string
+  readonly leaseMs: number
+  readonly dialect: string
+}
+
+// Any number: it is the only advisory lock that runs take.
+const claimLock = 72_155_001
+
+/**
+ * Gives runs that nobody drives to this server: first those that are only to be ended or paused, then, as long as fewer
+ * than `limit` are driven by all servers together, those that wait, in their order.
+ */
+export async function claimRuns(
+  tx: Tx,
+  { limit, ...terms }: LeaseTerms & { readonly limit: number },
+): Promise<RunRow[]> {
+  if (terms.dialect === 'postgres') await sql`select pg_advisory_xact_lock(${claimLock})`.execute(tx.sql)
+  const free = limit - (await countLeases(tx.sql, terms.dialect))
+  const ending = await selectClaimable(tx.sql, terms.dialect, { statuses: ['stopping', 'pausing'], limit: 100 })
+  const waiting =
+    free > 0 ? await selectClaimable(tx.sql, terms.dialect, { statuses: ['pending', 'running'], limit: free }) : []
+  const ids = [...ending, ...waiting].map(({ id }) => id)
+  return ids.length === 0 ? [] : lease(tx, ids, terms)
+}
+
+function lease(tx: Tx, ids: readonly string[], { owner, leaseMs, dialect }: LeaseTerms): Promise<RunRow[]> {
+  return tx.sql
+    .updateTable('run')
+    .set(({ eb }) => ({
+      owner,
+      lease: eb('lease', '+', 1),
+      lease_until: sql<number>`${databaseNow(dialect)} + ${leaseMs}`,
+    }))
+    .where('id', 'in', ids)
+    .returningAll()
+    .execute()
+}
+
+async function countLeases(reader: Reader, dialect: string): Promise<number> {
+  const row = await reader
+    .selectFrom('run')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('lease_until', '>', databaseNow(dialect))
+    .executeTakeFirst()
+  return Number(row?.count ?? 0)
+}
+
+function selectClaimable(
+  reader: Reader,
+  dialect: string,
+  { statuses, limit }: { readonly statuses: readonly string[]; readonly limit: number },
+): Promise<{ id: string }[]> {
+  return reader
+    .selectFrom('run')
+    .select('id')
+    .where('status', 'in', statuses)
+    .where(({ or, eb }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', databaseNow(dialect))]))
+    .orderBy('position')
+    .limit(limit)
+    .execute()
+}
+
+/** Takes up a run again that this server still holds. Undefined when another server has it by now. */
+export async function renewLease(
+  tx: Tx,
+  run: { readonly id: string; readonly lease: number },
+  terms: LeaseTerms,
+): Promise<RunRow | undefined> {
+  const held = await tx.sql
+    .selectFrom('run')
+    .select('id')
+    .where('id', '=', run.id)
+    .where('lease', '=', run.lease)
+    .executeTakeFirst()
+  return held && (await lease(tx, [run.id], terms))[0]
+}
+
+/** Moves the end of these leases; gives those of the runs that are still this server's, with their status. */
+export function extendLeases(
+  tx: Tx,
+  runIds: readonly string[],
+  { owner, leaseMs, dialect }: LeaseTerms,
+): Promise<{ id: string; lease: number }[]> {
+  return tx.sql
+    .updateTable('run')
+    .set({ lease_until: sql<number>`${databaseNow(dialect)} + ${leaseMs}` })
+    .where('id', 'in', runIds)
+    .where('owner', '=', owner)
+    .returning(['id', 'lease'])
+    .execute()
+}
+
+/** Gives up every lease of `owner`, or of all servers, for others to take over at once. */
+export async function releaseLeases(tx: Tx, owner: string | null): Promise<void> {
+  await tx.sql
+    .updateTable('run')
+    .set({ owner: null, lease_until: null })
+    .where('lease_until', 'is not', null)
+    .$if(owner !== null, query => query.where('owner', '=', owner))
+    .execute()
+}
+
+/** Runs that should have been over by now. */
+export function selectOverdue(reader: Reader, dialect: string): Promise<{ id: string }[]> {
+  return reader
+    .selectFrom('run')
+    .select('id')
+    .where('completed_at', 'is', null)
+    .where('deadline_at', '<=', databaseNow(dialect))
+    .where('status', '!=', 'stopping')
+    .limit(500)
+    .execute()
+}

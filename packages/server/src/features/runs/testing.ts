@@ -1,0 +1,42 @@
+import type { NewRun } from './run-store.ts'
+
+/** The row of a run that nobody has driven yet. */
+export function newRun(id: string, over: Partial<NewRun> = {}): NewRun {
+  return {
+    id,
+    family: id,
+    seed: id,
+    plan_id: 'plan',
+    plan_version: '1',
+    plan_digest: 'digest',
+    status: 'pending',
+    mode: 'parallel',
+    agent: 'demo',
+    max_cycles: 100,
+    idempotency_key: null,
+    request_hash: id,
+    created_at: 1,
+    started_at: null,
+    completed_at: null,
+    seq: 0,
+    entries: 0,
+    records: 0,
+    emitted: 0,
+    starts: 0,
+    progress: '{}',
+    error: null,
+    held: null,
+    breakpoints: '[]',
+    forked_from: null,
+    forked_at: null,
+    step_timeout_ms: null,
+    input_timeout_ms: null,
+    deadline_at: null,
+    owner: null,
+    lease: 0,
+    lease_until: null,
+    imported_at: null,
+    compacted_at: null,
+    ...over,
+  }
+}
