@@ -58,7 +58,7 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
   return {
     url: urlOf('postgres'),
     create: async (name, { template } = {}) => {
-      await admin(`create database ${name}${template === undefined ? '' : ` template ${template} strategy file_copy`}`)
+      await admin(`create database ${name}${template === undefined ? '' : ` template ${template}`}`)
       return urlOf(name)
     },
     drop: name => admin(`drop database if exists ${name} with (force)`),

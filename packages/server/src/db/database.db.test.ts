@@ -18,6 +18,26 @@ onDatabases('database', databases => {
     expect(await db.read.selectFrom('event').select('id').execute()).toEqual([])
   })
 
+  test('[DB-1] statements sent together are undone together, and the next transaction works', async () => {
+    await using db = await databases.open()
+    const failing = db.transaction(tx =>
+      Promise.all([
+        tx.insertAll('event', [event(1)]),
+        tx.insertAll('event', [event(2), event(2)]),
+        tx.sql.selectFrom('event').select('id').execute(),
+        db.notify(tx, 'slipway_runs', 'never'),
+        tx.insertAll('event', [event(3)]),
+      ]),
+    )
+    await expect(failing).rejects.toThrow(/unique/i)
+    await Promise.all([4, 5, 6].map(id => db.transaction(tx => tx.insertAll('event', [event(id)]))))
+    expect(await db.read.selectFrom('event').select('id').orderBy('id').execute()).toEqual([
+      { id: 4 },
+      { id: 5 },
+      { id: 6 },
+    ])
+  })
+
   test('[DB-2] actions run before and behind the commit, in order, and not when it fails', async () => {
     await using db = await databases.open()
     const done: string[] = []

@@ -11,7 +11,6 @@ const passingResults = new Set([5, 6, 8, 10, 13, 14])
 const passingClasses = new Set(['08', '53', '58'])
 const passingStates = new Set([
   '25006',
-  '25P02',
   '25P03',
   '25P04',
   '40001',

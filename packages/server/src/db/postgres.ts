@@ -49,7 +49,6 @@ const arrays: Readonly<Record<ColumnKind, string>> = {
   text: 'text[]',
   integer: 'bigint[]',
   real: 'double precision[]',
-  bytes: 'bytea[]',
 }
 
 // One statement for any number of rows, so that it is prepared once: a list per column, put side by side.
@@ -73,7 +72,7 @@ function* portions({ table, rows }: BulkInsert): Generator<unknown[][]> {
     columns.forEach((column, index) => {
       const value = valueOf(row, column)
       lists[index]?.push(value)
-      characters += sizeOf(value)
+      characters += typeof value === 'string' ? value.length : 8
     })
     if (characters < charactersPerStatement) continue
     yield lists
@@ -81,9 +80,4 @@ function* portions({ table, rows }: BulkInsert): Generator<unknown[][]> {
     characters = 0
   }
   if (lists[0] !== undefined && lists[0].length > 0) yield lists
-}
-
-function sizeOf(value: unknown): number {
-  if (typeof value === 'string') return value.length
-  return value instanceof Uint8Array ? value.length * 2 : 8
 }
