@@ -48,9 +48,9 @@ export function findOverRun(reader: Reader, planId: string, place: number): Prom
 
 export interface Expiry {
   readonly planId: string
-  /** The newest run that may go; none when it is undefined, all when it is null. */
+  /** The newest run that may go; all may where it is null. */
   readonly upTo: OverRun | null
-  /** Runs that ended, and were imported, before this go. */
+  /** Runs that ended, and were imported, at this time or before go. */
   readonly before: number
   readonly limit: number
 }
@@ -62,13 +62,13 @@ export function selectExpired(reader: Reader, { planId, upTo, before, limit }: E
     .select(columns)
     .where('plan_id', '=', planId)
     .where('status', 'in', overStates)
-    .where('completed_at', '<', before)
-    .where(({ or, eb }) => or([eb('imported_at', 'is', null), eb('imported_at', '<', before)]))
+    .where('completed_at', '<=', before)
+    .where(eb => eb.or([eb('imported_at', 'is', null), eb('imported_at', '<=', before)]))
     .$if(upTo !== null, query =>
-      query.where(({ or, and, eb }) =>
-        or([
+      query.where(eb =>
+        eb.or([
           eb('completed_at', '<', upTo?.completed_at ?? 0),
-          and([eb('completed_at', '=', upTo?.completed_at ?? 0), eb('id', '<=', upTo?.id ?? '')]),
+          eb.and([eb('completed_at', '=', upTo?.completed_at ?? 0), eb('id', '<=', upTo?.id ?? '')]),
         ]),
       ),
     )
@@ -108,7 +108,7 @@ export async function assertNoRemains(tx: Tx, runId: string): Promise<void> {
   const row = await tx.sql
     .selectFrom('run_remains')
     .select('run_id')
-    .where(({ or, eb }) => or([eb('run_id', '=', runId), eb('family', '=', runId)]))
+    .where(eb => eb.or([eb('run_id', '=', runId), eb('family', '=', runId)]))
     .limit(1)
     .executeTakeFirst()
   if (!row) return
@@ -126,12 +126,36 @@ export async function keepFromDeletion(tx: Tx, runId: string, dialect: string): 
   return row !== undefined
 }
 
-export function selectRemains(reader: Reader, limit: number): Promise<RemainsRow[]> {
-  return reader.selectFrom('run_remains').selectAll().orderBy('deleted_at').orderBy('run_id').limit(limit).execute()
+/** Remains that nobody has worked on since then: whoever did has gone. */
+export function selectRemains(
+  reader: Reader,
+  { before, limit }: { readonly before: number; readonly limit: number },
+): Promise<RemainsRow[]> {
+  return reader
+    .selectFrom('run_remains')
+    .selectAll()
+    .where('deleted_at', '<=', before)
+    .orderBy('deleted_at')
+    .orderBy('run_id')
+    .limit(limit)
+    .execute()
 }
 
-export async function deleteRemains(tx: Tx, runId: string): Promise<void> {
-  await tx.sql.deleteFrom('run_remains').where('run_id', '=', runId).execute()
+/** Goes on working on remains; null when another server has taken them over, or they are gone. */
+export async function renewRemains(tx: Tx, remains: RemainsRow, now: number): Promise<RemainsRow | null> {
+  // Always another number, so that of two servers only one succeeds.
+  const renewed = { ...remains, deleted_at: Math.max(now, remains.deleted_at + 1) }
+  const { numUpdatedRows } = await tx.sql
+    .updateTable('run_remains')
+    .set({ deleted_at: renewed.deleted_at })
+    .where('run_id', '=', remains.run_id)
+    .where('deleted_at', '=', remains.deleted_at)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n ? renewed : null
+}
+
+export async function deleteRemains(tx: Tx, { run_id, deleted_at }: RemainsRow): Promise<void> {
+  await tx.sql.deleteFrom('run_remains').where('run_id', '=', run_id).where('deleted_at', '=', deleted_at).execute()
 }
 
 const rowsAtOnce = 1000
@@ -143,12 +167,12 @@ export async function deletePortion(tx: Tx, runId: string): Promise<boolean> {
     const { numAffectedRows = 0n } = await sql`
       delete from ${sql.table(table)} where run_id = ${runId} and n in
         (select n from ${sql.table(table)} where run_id = ${runId} order by n limit ${rowsAtOnce})`.execute(tx.sql)
-    if (numAffectedRows > 0n) return true
+    if (numAffectedRows >= BigInt(rowsAtOnce)) return true
   }
   const { numAffectedRows = 0n } = await sql`
     delete from event where id in
       (select id from event where run_id = ${runId} order by seq limit ${rowsAtOnce})`.execute(tx.sql)
-  return numAffectedRows > 0n
+  return numAffectedRows >= BigInt(rowsAtOnce)
 }
 
 /** Deletes a portion of the values of a family that has no run any more; false once nothing of that kind is left. */
@@ -170,10 +194,16 @@ export async function selectUncompacted(
     .select(['id', 'plan_digest'])
     .where('status', 'in', overStates)
     .where('completed_at', '<', before)
-    .where(({ or, eb, ref }) => or([eb('compacted_at', 'is', null), eb('compacted_at', '<', ref('completed_at'))]))
+    .where(eb => eb.or([eb('compacted_at', 'is', null), eb('compacted_at', '<', eb.ref('completed_at'))]))
     .where(isFree(dialect))
     .limit(limit)
     .execute()
+}
+
+/** Notes that the folders of these runs have nothing in common with their packages. */
+export async function markCompacted(tx: Tx, runIds: readonly string[], at: number): Promise<void> {
+  if (runIds.length === 0) return
+  await tx.sql.updateTable('run').set({ compacted_at: at }).where('id', 'in', runIds).execute()
 }
 
 /** Keeps a run that is over to itself for a while, so that nobody drives it meanwhile; false when somebody does. */
