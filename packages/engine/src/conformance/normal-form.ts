@@ -28,12 +28,5 @@ export function normalValue(value: Value, form: NormalForm): Value {
 
 /** One text for values that are the same apart from the order of keys. Ints and floats stay apart. */
 export function canonicalText(value: Value): string {
-  return dumpJson(sortedKeys(value))
-}
-
-function sortedKeys(value: Value): Value {
-  if (isList(value)) return value.map(sortedKeys)
-  if (!(value instanceof PyDict)) return value
-  const entries = [...value.entries()].map(([key, item]) => [str(key), sortedKeys(item)] as const)
-  return PyDict.of(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+  return dumpJson(value, { sortKeys: true })
 }

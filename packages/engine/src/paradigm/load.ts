@@ -21,6 +21,11 @@ export class LoadedParadigms {
     return known
   }
 
+  /** The text of the plan's own paradigm of this name; null for built-in and unknown ones. */
+  ownText(name: Value): string | null {
+    return typeof name === 'string' ? (this.#texts.get(name) ?? null) : null
+  }
+
   #load(name: string): Paradigm | Error {
     const text = this.#texts.get(name)
     if (text === undefined) {

@@ -19,6 +19,7 @@ import type { RunState } from './state.ts'
  */
 export function applyRecord(state: RunState, record: RunRecord): RunState {
   const after = record.kind === 'step' ? applyStep(state, record) : applyCommand(state, record)
+  if (record.kind === 'command') after.trail.set(record.scheduler, record.cycle)
   after.records = record.n
   return after
 }
@@ -26,6 +27,7 @@ export function applyRecord(state: RunState, record: RunRecord): RunState {
 function applyStep(state: RunState, record: StepRecord): RunState {
   const slot = state.program.slotNumbers.get(record.flowIndex)
   applyShared(state, record, record.flowIndex)
+  state.trail.note(record, state.program)
   if (slot === undefined) return state
   const { tracker } = state
   tracker.cycleCount = Math.max(tracker.cycleCount, record.cycle)
@@ -69,24 +71,15 @@ function noteEnd(state: RunState, record: StepRecord, slot: number): void {
   }
 }
 
-/** Applies a command's record; also what a live run does, so that both lead to the same state. */
-export function applyCommand(state: RunState, record: CommandRecord): RunState {
+// A live run does the same, so that both lead to the same state.
+function applyCommand(state: RunState, record: CommandRecord): RunState {
   if (record.snapshot !== null) return applyRestore(state, record, record.snapshot)
   if (record.modification !== null) {
     state.modifications = withModification(state.modifications, record.modification)
   }
   applyShared(state, record)
-  const { conceptNumbers } = state.program
-  for (const name of record.given) {
-    const concept = conceptNumbers.get(name)
-    if (concept !== undefined) state.given[concept] = state.references[concept] ?? null
-  }
-  for (const { concept: name, mask } of record.truthMasks) {
-    const concept = conceptNumbers.get(name)
-    if (concept === undefined) continue
-    if (mask === null) state.truthMasks.delete(concept)
-    else state.truthMasks.set(concept, mask)
-  }
+  noteGiven(state, record.given)
+  noteMasks(state, record.truthMasks)
   countGivenUp(state, record)
   state.tracker.totalExecutions += record.starts - state.starts
   state.tracker.cycleCount = record.cycle
@@ -113,6 +106,32 @@ function countGivenUp(state: RunState, { givenUp }: CommandRecord): void {
     const slot = state.program.slotNumbers.get(flowIndex)
     if (slot !== undefined) state.executions[slot] = Math.max(state.executions[slot] ?? 0, execution)
   }
+}
+
+function noteGiven({ program, given, references }: RunState, names: readonly string[]): void {
+  for (const name of names) {
+    const concept = program.conceptNumbers.get(name)
+    if (concept !== undefined) given[concept] = references[concept] ?? null
+  }
+}
+
+function noteMasks({ program, truthMasks }: RunState, masks: CommandRecord['truthMasks']): void {
+  for (const { concept: name, mask } of masks) {
+    const concept = program.conceptNumbers.get(name)
+    if (concept === undefined) continue
+    if (mask === null) truthMasks.delete(concept)
+    else truthMasks.set(concept, mask)
+  }
+}
+
+/** What a command changes in a state. */
+export type Delta = Pick<CommandRecord, 'changes' | 'given' | 'items' | 'clearedLoops' | 'filters' | 'truthMasks'>
+
+export function applyDelta(state: RunState, delta: Partial<Delta>): void {
+  const { changes = [], items = [], clearedLoops = [], filters = [] } = delta
+  applyShared(state, { changes, items, clearedLoops, filters, loops: [], late: [] })
+  noteGiven(state, delta.given ?? [])
+  noteMasks(state, delta.truthMasks ?? [])
 }
 
 type Shared = Pick<CommandRecord, 'changes' | 'items' | 'clearedLoops' | 'loops' | 'filters' | 'late'>

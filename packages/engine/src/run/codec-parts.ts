@@ -6,7 +6,7 @@ import type { GateMode, GateState } from './gate.ts'
 import { identityOf } from './identity.ts'
 import type { Modification } from './modify.ts'
 import type { TruthMask } from './records.ts'
-import type { SchedulerState } from './snapshot.ts'
+import type { SchedulerState } from './scheduler-state.ts'
 import type { LoopIteration, PendingFilter } from './state.ts'
 
 /** The references of one text, each once; the text itself holds their places. */

@@ -10,20 +10,9 @@ import {
   encodeSnapshot,
 } from './codec.ts'
 import { openSketch, programOf, type PlanSketch } from './plan.fixture.ts'
-import {
-  answerNext,
-  answered,
-  finalsOf,
-  first,
-  last,
-  picking,
-  playOut,
-  shown,
-  stateText,
-  Told,
-} from './playing.fixture.ts'
+import { answerNext, answered, finalsOf, first, picking, playOut, shown, stateText, Told } from './playing.fixture.ts'
 import { randomPlan } from './random-plan.test-data.ts'
-import { Run, type RunOptions } from './run.ts'
+import type { Run, RunOptions } from './run.ts'
 import { RunState } from './state.ts'
 
 const plans = fc.array(fc.nat(1000), { minLength: 10, maxLength: 90, size: 'max' }).map(randomPlan)
@@ -157,5 +146,3 @@ describe('the gate', () => {
     MINUTE,
   )
 })
-
-void last

@@ -2,11 +2,12 @@ import { encodeValue } from '#value/codec'
 import { referenceDict } from '#conformance/recording'
 import type { EffectOutcome, EffectRequest } from './effects.ts'
 import { openGate } from './gate.ts'
-import { answer, type PlanSketch } from './plan.fixture.ts'
+import { answer } from './plan.fixture.ts'
 import { PyDict } from '#value/value'
 import type { EngineEvent, RunRecord } from './records.ts'
 import type { Progress, Run } from './run.ts'
-import { freshScheduler, saveState, type Snapshot } from './snapshot.ts'
+import { freshScheduler } from './scheduler-state.ts'
+import { saveState, type Snapshot } from './snapshot.ts'
 import type { RunState } from './state.ts'
 
 /** Everything that a run told, and what waits for an answer. */
@@ -107,5 +108,3 @@ export function picking(seed: number): (waiting: number) => number {
     return Math.floor((state / 2 ** 32) * waiting)
   }
 }
-
-export type { PlanSketch }

@@ -5,7 +5,7 @@ import { isRefusal, planCommand, type Command, type CommandPlan, type CommandRef
 import type { EffectOutcome, EffectRequest } from './effects.ts'
 import type { Held } from './gate.ts'
 import { ParallelScheduler } from './parallel.ts'
-import { givenReference, type Program } from './program.ts'
+import type { Program } from './program.ts'
 import { stuckReason } from './readiness.ts'
 import type {
   CommandRecord,
@@ -21,8 +21,9 @@ import type {
   TruthMask,
 } from './records.ts'
 import { SequentialScheduler, type Scheduler } from './sequential.ts'
-import { loadState, type Snapshot } from './snapshot.ts'
-import { RunState } from './state.ts'
+import type { Snapshot } from './snapshot.ts'
+import { startState, type RunStart } from './start-state.ts'
+import type { RunState } from './state.ts'
 import { Steps, type GivenUp } from './steps.ts'
 
 export interface RunInput {
@@ -30,15 +31,11 @@ export interface RunInput {
   readonly axes: readonly string[] | null
 }
 
-export interface RunOptions {
-  readonly mode: 'sequential' | 'parallel'
+export interface RunOptions extends RunStart {
   /** Counted anew after a command that lets steps be done again. */
   readonly maxCycles: number
   /** Decides the ids of signs; a run with the same seed and the same outcomes is the same run. */
   readonly seed: string
-  readonly inputs: ReadonlyMap<string, RunInput>
-  /** A state to go on from; the inputs are in it already then, and `inputs` does not count. */
-  readonly from?: Snapshot | null | undefined
   /**
    * How much is done before `advance` comes back although there is more to do, in units of about a microsecond; without
    * end by default. It is counted and not timed, so the same number always interrupts at the same places.
@@ -84,9 +81,8 @@ export class Run {
     const parallel = options.mode === 'parallel'
     const from = options.from ?? null
     this.program = program
-    const state = from === null ? newState(program, options) : loadState(program, from, { parallel })
     const unitsPerTurn = options.unitsPerTurn ?? Number.POSITIVE_INFINITY
-    this.#steps = new Steps(state, { seed: options.seed, parallel, unitsPerTurn })
+    this.#steps = new Steps(startState(program, options), { seed: options.seed, parallel, unitsPerTurn })
     this.#scheduler = parallel
       ? new ParallelScheduler(this.#steps, options.maxCycles)
       : new SequentialScheduler(this.#steps, options.maxCycles)
@@ -308,16 +304,6 @@ export class Run {
       .map(item => ({ flowIndex: item.flowIndex, why: stuckReason(this.state, item) }))
     return { status: 'failed', reason, message, stuck }
   }
-}
-
-// A supplied value is there, so what waits for it need not wait, whether the plan calls the concept given or not.
-function newState(program: Program, { mode, inputs }: Pick<RunOptions, 'mode' | 'inputs'>): RunState {
-  const state = new RunState(program, { parallel: mode === 'parallel' })
-  for (const [name, { data, axes }] of inputs) {
-    const concept = program.conceptNumbers.get(name)
-    if (concept !== undefined) state.supply(concept, givenReference(data, axes))
-  }
-  return state
 }
 
 export interface ItemState {

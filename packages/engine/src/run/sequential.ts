@@ -1,7 +1,7 @@
 import type { Item } from './program.ts'
 import { isReady } from './readiness.ts'
 import type { EndReason } from './records.ts'
-import { freshScheduler, type SchedulerState } from './snapshot.ts'
+import { freshScheduler, type SchedulerState } from './scheduler-state.ts'
 import type { Steps } from './steps.ts'
 
 /** Looking at a step that may or may not be ready. */

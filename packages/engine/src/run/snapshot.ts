@@ -3,33 +3,8 @@ import { openGate, type GateState } from './gate.ts'
 import type { Modification } from './modify.ts'
 import type { Program } from './program.ts'
 import type { ConceptStatus, Detail, ItemStatus, Tracker, TruthMask } from './records.ts'
+import { freshScheduler, type SchedulerState } from './scheduler-state.ts'
 import { RunState, type Hollow, type LoopIteration, type PendingFilter } from './state.ts'
-
-/** Where the order of steps stands. Steps are named as in `Item.name`. */
-export type SchedulerState =
-  | {
-      readonly mode: 'sequential'
-      /** Whether a cycle is under way. */
-      readonly inCycle: boolean
-      /** The steps that the cycle starts with, before all others in flow order. */
-      readonly again: readonly string[]
-      /** How many steps of the cycle had their turn. */
-      readonly place: number
-      readonly hasExecuted: boolean
-      /** Steps of the cycle that ended without completing. */
-      readonly retries: readonly string[]
-    }
-  | {
-      readonly mode: 'parallel'
-      readonly inCycle: boolean
-      /** Flow indices of the steps that executed in the cycle. */
-      readonly ran: readonly string[]
-      /** Where the pass over the steps in flow order stands. */
-      readonly place: number
-      readonly hasStarted: boolean
-      /** Steps that had their turn in the pass without being ready. */
-      readonly passed: readonly string[]
-    }
 
 export interface SnapshotConcept {
   readonly name: string
@@ -123,10 +98,16 @@ function savedConcept(
   return own === null || own === concept?.initial ? saved : { ...saved, given: own }
 }
 
+/** A state that records led to; the gate of the run is not part of it. */
+export function recordedSnapshot(state: RunState): Snapshot {
+  return saveState(state, { gate: openGate, scheduler: state.trail.state })
+}
+
 /** A state as it was taken down. What the program has and the snapshot does not know is as in a new run. */
 export function loadState(program: Program, snapshot: Snapshot, options: { readonly parallel: boolean }): RunState {
   const state = new RunState(program, options)
   loadInto(state, snapshot)
+  state.trail.set(snapshot.scheduler, snapshot.tracker.cycleCount)
   state.records = snapshot.records
   state.emitted = snapshot.emitted
   state.starts = snapshot.starts
@@ -191,10 +172,4 @@ export function restoredState(now: RunState, snapshot: Snapshot): RunState {
 /** A run that has not done anything. */
 export function freshSurroundings(parallel: boolean): Surroundings {
   return { gate: openGate, scheduler: freshScheduler(parallel) }
-}
-
-export function freshScheduler(parallel: boolean): SchedulerState {
-  return parallel
-    ? { mode: 'parallel', inCycle: false, ran: [], place: 0, hasStarted: false, passed: [] }
-    : { mode: 'sequential', inCycle: false, again: [], place: 0, hasExecuted: false, retries: [] }
 }

@@ -2,6 +2,7 @@ import type { Reference } from '#reference/reference'
 import type { Item, Program } from './program.ts'
 import { applyModifications, type Modification } from './modify.ts'
 import type { ConceptStatus, Detail, ItemStatus, Tracker, TruthMask } from './records.ts'
+import { Trail } from './trail.ts'
 
 /** What a loop has kept: the elements it went over and what their bodies gave, in the order of the iterations. */
 export interface LoopIteration {
@@ -70,6 +71,8 @@ export class RunState {
   readonly late = new Set<number>()
   /** Those of them that no record has yet. */
   newlyLate: number[] = []
+  /** The order of steps as the records that were applied tell of it; a live run has its scheduler. */
+  readonly trail: Trail
   /** Whether a loop's first execution waits for its collection, which the reference engine does not do. */
   readonly waitForLoopBase: boolean
   /** The plan as the run began with it. */
@@ -81,6 +84,7 @@ export class RunState {
   constructor(program: Program, { parallel }: { readonly parallel: boolean }) {
     this.waitForLoopBase = parallel || !program.strict
     this.parallel = parallel
+    this.trail = new Trail(parallel)
     this.pristine = program
     this.#program = program
     this.given = program.concepts.map(concept => concept.initial)

@@ -6,6 +6,8 @@ export interface DumpOptions {
   readonly indent?: number | undefined
   /** Escape everything outside ASCII, as Python does unless told otherwise. Default true. */
   readonly ascii?: boolean | undefined
+  /** Keys of every dict in their order instead of the dict's own. Keys become texts then. Default false. */
+  readonly sortKeys?: boolean | undefined
 }
 
 /**
@@ -14,7 +16,16 @@ export interface DumpOptions {
  */
 export function dumpJson(value: Value, options: DumpOptions = {}): string {
   const text = options.ascii === false ? quote : quoteAscii
-  return options.indent === undefined ? flat(value, text) : indented(value, { text, indent: options.indent }, '\n')
+  const written = options.sortKeys === true ? withSortedKeys(value) : value
+  return options.indent === undefined ? flat(written, text) : indented(written, { text, indent: options.indent }, '\n')
+}
+
+function withSortedKeys(value: Value): Value {
+  if (isList(value)) return value.map(withSortedKeys)
+  if (value instanceof PyTuple) return value.items.map(withSortedKeys)
+  if (!(value instanceof PyDict)) return value
+  const entries = [...value.entries()].map(([key, item]) => [keyText(key), withSortedKeys(item)] as const)
+  return PyDict.of(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
 }
 
 type Quote = (text: string) => string
