@@ -15,6 +15,7 @@ export function openSqlite(path: string): Backend {
   // Free pages can be given back only where that was said before the first table.
   database.exec('pragma auto_vacuum = incremental; pragma journal_mode = wal')
   database.exec('pragma synchronous = full; pragma temp_store = memory')
+  database.exec(`pragma wal_autocheckpoint = ${pagesPerCheckpoint}`)
   const inserters = new Map<string, Inserter>()
   const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) })
   const handlers = new Handlers()
@@ -40,6 +41,9 @@ export function openSqlite(path: string): Backend {
     close: () => kysely.destroy(),
   }
 }
+
+// At the usual size of a page 16 MB: a page that was changed again and again goes into the file once.
+const pagesPerCheckpoint = 4000
 
 // At the usual size of a page 2 MB, a few milliseconds.
 const pagesAtOnce = 500

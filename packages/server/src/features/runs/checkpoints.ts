@@ -1,5 +1,8 @@
 import { createHash, hash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseJson } from '@slipway/kit/json'
+import { resolveProvision } from '@slipway/engine/plan/provisions'
 import { encodeSnapshot } from '@slipway/engine/run/codec'
 import { reconcile, signaturesOf, type Reconciled } from '@slipway/engine/run/reconcile'
 import type { Snapshot } from '@slipway/engine/run/snapshot'
@@ -153,10 +156,13 @@ export class Checkpoints {
   ): Promise<Reconciled> {
     const { saved, plan, mode, isFork, changed, overrides } = options
     const { plans, models } = this.#deps
-    const was = await preparedPlan((await plans.loadDigest(source.plan_digest)).plan, models)
-    const is = await preparedPlan(plan.plan, models)
-    const signatures = { before: signaturesOf(was.program, sha256), after: signaturesOf(is.program, sha256) }
-    return reconcile(is.program, saved, { mode, isFork, signatures, inputs: changed, overrides })
+    const before = await plans.loadDigest(source.plan_digest)
+    const { program } = await preparedPlan(plan.plan, models)
+    const signatures = {
+      before: signaturesOf((await preparedPlan(before.plan, models)).program, sha256, { contentOf: textsOf(before) }),
+      after: signaturesOf(program, sha256, { contentOf: textsOf(plan) }),
+    }
+    return reconcile(program, saved, { mode, isFork, signatures, inputs: changed, overrides })
   }
 
   async #copyFiles(source: RunRow, folder: RunFolder): Promise<void> {
@@ -189,6 +195,14 @@ export class Checkpoints {
 // A fork's mode is how it is reconciled; it executes as its source does.
 function termsOf({ mode: _mode, ...terms }: ForkRun): RunTerms {
   return terms
+}
+
+/** Texts of a package by the path that a step names. Forks are rare and prompts are short. */
+function textsOf({ plan, folder }: DeployedPlan): (path: string) => string | null {
+  return path => {
+    const found = resolveProvision(plan, path)
+    return found === null ? null : readFileSync(join(folder, found), 'utf8')
+  }
 }
 
 const sha256 = (text: string): string => hash('sha256', text, 'hex')

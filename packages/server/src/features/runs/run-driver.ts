@@ -61,12 +61,14 @@ export type DriveEnd = 'over' | 'paused' | 'waiting'
 const maxCallsUnderWay = 32
 const replayedPerTurn = 50
 const progressEveryMs = 500
+const mostUnwritten = 64
 
 /**
  * Drives one run: asks the engine what to do, performs it, and puts the outcome and the next decision on disk.
  *
  * R1. An outcome or a command is on disk, together with what the engine decided on it, before anything that follows from
- *     it leaves the process; so an answered call is never made again.
+ *     it leaves the process; so an answered call is never made again. Reads of the package, which always give the same,
+ *     may be written with what follows from them.
  * R2. Outcomes and commands are handed over one at a time in the order of their numbers, so a replay decides the same.
  * R3. Records and events of the engine are numbered, and each is written once, with the entry that led to it.
  */
@@ -87,7 +89,9 @@ export class RunDriver {
   #cancelledAs: string | null = null
   #isPausing = false
   #failure: { readonly cause: unknown } | null = null
+  /** Whoever waits for something to happen, and whether something has since they last looked. */
   #wake: (() => void) | null = null
+  #isStirred = false
   #lastWrite: Promise<void> = Promise.resolve()
   #progressTold = 0
   #lastMove: number
@@ -102,7 +106,7 @@ export class RunDriver {
   /** Lets the calls under way end and begins no others; questions to people stay open. */
   pause(): void {
     this.#isPausing = true
-    this.#wake?.()
+    this.#stir()
   }
 
   /** Takes up what people have asked for; what it has taken up already is ignored. */
@@ -112,7 +116,7 @@ export class RunDriver {
       this.#seenCommands.add(command.id)
       this.#commands.push(command)
     }
-    this.#wake?.()
+    this.#stir()
   }
 
   /** The calls under way, and for how many milliseconds nothing has come back; null when nothing is under way. */
@@ -152,7 +156,7 @@ export class RunDriver {
     signal.throwIfAborted()
     const onAbort = (): void => {
       this.#stop.abort(signal.reason)
-      this.#wake?.()
+      this.#stir()
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
@@ -240,7 +244,7 @@ export class RunDriver {
     const finished = this.#arrived.splice(0).filter(({ request }) => this.#requested.has(request.key))
     if (finished.length === 0) {
       await this.#commit()
-      if (!this.#isDone() && this.#arrived.length === 0 && this.#commands.length === 0) await this.#arrival()
+      if (!this.#isDone()) await this.#stirred()
       return
     }
     this.#lastMove = this.#options.now()
@@ -252,7 +256,9 @@ export class RunDriver {
       await this.#advance()
       if (this.#end !== null) break
     }
-    await this.#commit()
+    // What can be had again goes on disk with what comes next.
+    const isFixed = finished.every(({ call }) => call.isFixed) && this.#unwritten.length < mostUnwritten
+    if (!isFixed) await this.#commit()
   }
 
   /** Applies what people asked for, at a moment at which the engine computes nothing. */
@@ -416,7 +422,7 @@ export class RunDriver {
     const setWaits = (forPerson: boolean): void => {
       if (forPerson !== waits) this.#underWay += forPerson ? -1 : 1
       waits = forPerson
-      this.#wake?.()
+      this.#stir()
     }
     try {
       const call: PerformedCall = await this.#options.effects.perform(request, {
@@ -430,23 +436,26 @@ export class RunDriver {
     } finally {
       setWaits(false)
       this.#underWay--
-      this.#wake?.()
+      this.#stir()
     }
   }
 
-  #arrival(): Promise<void> {
-    return new Promise(resolve => {
-      this.#wake = () => {
-        this.#wake = null
-        resolve()
-      }
-    })
+  #stir(): void {
+    this.#isStirred = true
+    this.#wake?.()
+  }
+
+  /** Resolves once something has happened since it resolved the last time. */
+  async #stirred(): Promise<void> {
+    if (!this.#isStirred) await new Promise<void>(resolve => (this.#wake = resolve))
+    this.#wake = null
+    this.#isStirred = false
   }
 
   #write(entry: JournalEntry): void {
     this.#lastWrite = this.#options.journal.append(entry).catch((cause: unknown) => {
       this.#failure ??= { cause }
-      this.#wake?.()
+      this.#stir()
     })
   }
 

@@ -11,7 +11,8 @@ import type { PlanTools } from './plan-tools.ts'
 import type { RunEventDraft } from './run-events.ts'
 import type { InputRow } from './input-store.ts'
 import { StepClocks } from './step-clocks.ts'
-import { FileError, type RunFiles } from './run-files.ts'
+import { FileError } from './run-files.ts'
+import type { Workshop } from './workshop.ts'
 
 /** Who answered a model call, and what it cost. */
 export interface CallFacts {
@@ -30,6 +31,8 @@ export interface PerformedCall {
   readonly files: readonly string[]
   /** What watchers are told together with the outcome. */
   readonly events: readonly RunEventDraft[]
+  /** Made again, it gives the same: it need not be on disk before something follows from it. */
+  readonly isFixed: boolean
 }
 
 export interface RunEffectsDeps {
@@ -39,10 +42,8 @@ export interface RunEffectsDeps {
   readonly tools: PlanTools
   readonly models: Models
   readonly people: People
-  /** The run's files, once its folder is there. */
-  readonly files: () => Promise<RunFiles>
-  /** The run's one interpreter, started when it is first needed. */
-  readonly python: () => Promise<PythonSession>
+  /** The run's files and its interpreter. */
+  readonly workshop: Workshop
   /** Whether a step's calls may be made again when it is not known whether they were made. */
   readonly mayRepeat: (flowIndex: string) => boolean
   readonly stepTimeoutMs: number | null
@@ -95,9 +96,9 @@ export class RunEffects {
     try {
       await this.#confirmRepetition(request, how)
       if (family !== null) await this.#begin(request, { event: `${family}:call_started`, data: about })
-      const { value, facts = noFacts, files = [], events = [] } = await this.#inTime(request, how)
+      const { value, facts = noFacts, files = [], events = [], isFixed = false } = await this.#inTime(request, how)
       const ended: RunEventDraft[] = family === null ? [] : [completed(family, about, request.effect, facts)]
-      return { outcome: { ok: true, value }, facts, files, events: [...ended, ...events] }
+      return { outcome: { ok: true, value }, facts, files, events: [...ended, ...events], isFixed }
     } catch (error) {
       how.signal.throwIfAborted()
       const outcome = failure(error)
@@ -106,6 +107,7 @@ export class RunEffects {
         facts: { ...noFacts, agent: family === 'llm' ? this.#deps.agentOf(request.flowIndex) : null },
         files: [],
         events: failed(request, family, outcome.error),
+        isFixed: false,
       }
     }
   }
@@ -155,11 +157,13 @@ export class RunEffects {
       case 'script.execute':
         return this.#script(request, (python, onFiles) => python.execute({ ...effect, timeoutMs, signal, onFiles }))
       case 'file.read':
-        return { value: await (await this.#deps.files()).read(effect.path) }
-      case 'file.exists':
-        return { value: await (await this.#deps.files()).exists(effect.path) }
+        return this.#read(effect.path)
+      case 'file.exists': {
+        const { exists, isFixed } = await this.#deps.workshop.exists(effect.path)
+        return { value: exists, isFixed }
+      }
       case 'file.write': {
-        const location = await (await this.#deps.files()).write(effect.path, effect.content)
+        const location = await (await this.#deps.workshop.files()).write(effect.path, effect.content)
         return {
           value: location,
           events: [{ event: 'file:changed', data: { path: effect.path, flow_index: request.flowIndex } }],
@@ -180,12 +184,17 @@ export class RunEffects {
     }
   }
 
+  async #read(path: string): Promise<Answered> {
+    const { text, isFixed } = await this.#deps.workshop.read(path)
+    return { value: text, isFixed }
+  }
+
   async #script(
     { flowIndex }: EffectRequest,
     run: (python: PythonSession, onFiles: (paths: readonly string[]) => void) => Promise<Value>,
   ): Promise<Answered> {
     const files: string[] = []
-    const value = await run(await this.#deps.python(), paths => files.push(...paths))
+    const value = await run(await this.#deps.workshop.python(), paths => files.push(...paths))
     return {
       value,
       files,
@@ -265,6 +274,7 @@ export class RunEffects {
 
 interface Answered {
   readonly value: Value
+  readonly isFixed?: boolean
   readonly files?: readonly string[]
   readonly facts?: CallFacts
   readonly events?: readonly RunEventDraft[]

@@ -226,6 +226,11 @@ export class Runs implements AsyncDisposable {
     return ids
   }
 
+  /** Resolves once this server does not drive the run any more. */
+  settled(runId: string): Promise<void> {
+    return this.#dispatcher.settled(runId)
+  }
+
   isDigestInUse(digest: string): Promise<boolean> {
     return isDigestInUse(this.#deps.db.read, digest)
   }

@@ -6,6 +6,11 @@ import { RunFolder } from './run-folder.ts'
 import type { RunRow } from './run-store.ts'
 import type { RunsDeps } from './runs.ts'
 
+/** What a plan has read from a package, which never changes. */
+const packageTexts = new WeakMap<DeployedPlan, Map<string, string>>()
+const mostKeptTexts = 200
+const longestKeptText = 64 * 1024
+
 /** The run's folder and its interpreter, made when they are first needed. */
 export class Workshop {
   readonly #row: RunRow
@@ -13,6 +18,7 @@ export class Workshop {
   readonly #deps: RunsDeps
   readonly #folder: RunFolder
   #files: Promise<RunFiles> | null = null
+  #untouched: Promise<boolean> | null = null
   #session: Promise<PythonSession> | null = null
 
   constructor(row: RunRow, plan: DeployedPlan, deps: RunsDeps) {
@@ -27,6 +33,26 @@ export class Workshop {
     return this.#files
   }
 
+  /**
+   * The text of a file as the run has it. Until a script runs or something is written that is the package's own, which is
+   * the same whenever it is read: `isFixed`.
+   */
+  async read(path: string): Promise<{ readonly text: string; readonly isFixed: boolean }> {
+    if (!(await this.#isUntouched())) return { text: await (await this.files()).read(path), isFixed: false }
+    const kept = packageTexts.get(this.#plan) ?? new Map<string, string>()
+    packageTexts.set(this.#plan, kept)
+    const known = kept.get(path)
+    if (known !== undefined) return { text: known, isFixed: true }
+    const text = await this.#packageFiles().read(path)
+    if (text.length <= longestKeptText && kept.size < mostKeptTexts) kept.set(path, text)
+    return { text, isFixed: true }
+  }
+
+  async exists(path: string): Promise<{ readonly exists: boolean; readonly isFixed: boolean }> {
+    const isFixed = await this.#isUntouched()
+    return { exists: await (isFixed ? this.#packageFiles() : await this.files()).exists(path), isFixed }
+  }
+
   python(): Promise<PythonSession> {
     this.#session ??= this.#openSession()
     return this.#session
@@ -39,10 +65,25 @@ export class Workshop {
     await session?.[Symbol.asyncDispose]()
   }
 
+  // Asked once: what makes the folder in this run is this workshop.
+  async #isUntouched(): Promise<boolean> {
+    if (this.#files !== null) return false
+    this.#untouched ??= this.#folder.isEmpty()
+    return this.#untouched
+  }
+
+  #packageFiles(): RunFiles {
+    return this.#filesBelow(this.#plan.folder)
+  }
+
   async #openFiles(): Promise<RunFiles> {
     await this.#folder.prepare(this.#plan.folder)
+    return this.#filesBelow(this.#folder.work)
+  }
+
+  #filesBelow(root: string): RunFiles {
     const { baseDir, provisionDirs } = this.#plan.plan
-    return new RunFiles({ root: this.#folder.work, baseDir, provisionDirs })
+    return new RunFiles({ root, baseDir, provisionDirs })
   }
 
   async #openSession(): Promise<PythonSession> {
