@@ -15,39 +15,72 @@ export interface ChildServer extends AsyncDisposable {
   stop(): Promise<number | null>
 }
 
-export async function startChildServer(
+/** As `ChildServer`, from before it is ready. */
+export interface LaunchedServer extends Omit<ChildServer, 'url'> {
+  /** Its address; rejects when the process ends before that. */
+  readonly ready: Promise<string>
+  /** Stops the process where it stands; it keeps its connections and does nothing. */
+  freeze(): void
+  thaw(): void
+  /** The end of what it has written. */
+  output(): string
+}
+
+export interface LaunchOptions {
+  readonly env?: Readonly<Record<string, string>> | undefined
+  /** What Node is given before the server's file. */
+  readonly nodeArguments?: readonly string[] | undefined
+}
+
+const longestOutput = 100_000
+
+export function launchChildServer(
   dataDir: string,
-  env: Readonly<Record<string, string>> = {},
-): Promise<ChildServer> {
-  const child = spawn(process.execPath, [main], {
+  { env = {}, nodeArguments = [] }: LaunchOptions = {},
+): LaunchedServer {
+  const child = spawn(process.execPath, [...nodeArguments, main], {
     env: { ...compileCache(), PATH: process.env['PATH'] ?? '', SLIPWAY_DATA_DIR: dataDir, SLIPWAY_PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
+  let output = ''
   const exited = once(child, 'exit')
-  const url = await readyAddress(child, exited)
+  const ready = readyAddress(child, text => (output = (output + text).slice(-longestOutput)))
+  ready.catch(() => undefined)
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal)
     await exited
     return child.exitCode
   }
   return {
-    url,
+    ready,
     pid: child.pid ?? 0,
+    output: () => output,
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
     [Symbol.asyncDispose]: async () => void (await end('SIGKILL')),
   }
 }
 
-async function readyAddress(child: ChildProcess, exited: Promise<unknown[]>): Promise<string> {
-  let output = ''
-  const ready = new Promise<string>(resolve => {
-    child.stdout?.on('data', (data: Buffer) => {
-      output += data.toString()
-      const url = /ready at (\S+)/.exec(output)?.[1]
-      if (url !== undefined) resolve(url)
-    })
+export async function startChildServer(
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ChildServer> {
+  const launched = launchChildServer(dataDir, { env })
+  return { ...launched, url: await launched.ready }
+}
+
+function readyAddress(child: ChildProcess, hear: (text: string) => string): Promise<string> {
+  return new Promise<string>((resolve, reject) => {
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (data: Buffer) => {
+        output = hear(data.toString())
+        const url = /ready at (\S+)/.exec(output)?.[1]
+        if (url !== undefined) resolve(url)
+      })
+    }
+    child.on('close', () => reject(new Error(`The server ended before it was ready: ${output}`)))
   })
-  const died = exited.then(() => Promise.reject(new Error(`The server ended before it was ready: ${output}`)))
-  return Promise.race([ready, died])
 }
