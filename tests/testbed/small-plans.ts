@@ -1,3 +1,4 @@
+import { compileToFiles } from '@slipway/engine/plan/compile'
 import { packPlan } from '@slipway/engine/plan/pack'
 
 export interface SmallStep {
@@ -8,6 +9,8 @@ export interface SmallStep {
   readonly paradigm: string
   /** The file of the function concept: a prompt or a script below `provisions/`. */
   readonly file?: string
+  /** Further keys of its working interpretation. */
+  readonly settings?: Readonly<Record<string, unknown>>
 }
 
 export interface SmallPlan {
@@ -52,6 +55,7 @@ export function smallPlan(plan: SmallPlan): Uint8Array {
     working_interpretation: {
       paradigm: step.paradigm,
       value_order: Object.fromEntries(step.takes.map((name, index) => [name, index + 1])),
+      ...step.settings,
     },
   }))
   const manifest = {
@@ -80,9 +84,9 @@ function signOf(file: string): string {
 const runScript = 'v_ScriptLocation-h_Literal-c_Execute-o_Literal'
 
 /** One step that runs `code`, whose `main` takes `input_1`. */
-export function scriptPlan(name: string, code: string): Uint8Array {
+export function scriptPlan(name: string, code: string, settings: Readonly<Record<string, unknown>> = {}): Uint8Array {
   const file = 'provisions/scripts/main.py'
-  const step = { flowIndex: '1', gives: '{answer}', takes: ['{question}'], paradigm: runScript, file }
+  const step = { flowIndex: '1', gives: '{answer}', takes: ['{question}'], paradigm: runScript, file, settings }
   return smallPlan({ name, inputs: ['{question}'], finals: ['{answer}'], steps: [step], files: { [file]: code } })
 }
 
@@ -157,4 +161,39 @@ export function chainPlan(
     })),
     files: Object.fromEntries(numbers.map(n => [file(n), prompts[n] ?? `Step ${n} of $input_1\n`])),
   })
+}
+
+/** Goes over `[items]` and asks a model about each. */
+export function loopPlan(name: string): Uint8Array {
+  const source = [
+    ':<:{answers}',
+    '    <= &[#] %>[[copies]] %-[[item, value]]',
+    '    <- [copies]',
+    '        | %{ref_axes}: [item]',
+    '        <= *. %>([items]) %<({copy}) %:({item}) %@(1)',
+    '            | %{group_base}: [items]',
+    '            <= $. %>({copy})',
+    '            <- {copy}',
+    '                <= ::(ask about the item)',
+    '                    | %{norm_input}: v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal',
+    '                    | %{v_input_provision}: provisions/prompts/ask.md',
+    '                    | %{body_faculty}: llm',
+    '                <- {item}<:{1}>',
+    '        <- [items]',
+    '            | %{ref_axes}: [item]',
+    '        <* {item}<$([items])*>',
+  ].join('\n')
+  const manifest = {
+    name,
+    version: '1.0.0',
+    entry: { concepts: 'concept_repo.json', inferences: 'inference_repo.json' },
+    inputs: { '[items]': { type: 'list', required: true } },
+    execution: { max_cycles: 100_000 },
+  }
+  const texts = [
+    ...compileToFiles(source).files,
+    ['manifest.json', JSON.stringify(manifest)],
+    ['provisions/prompts/ask.md', 'Say something about $input_1.'],
+  ] as const
+  return packPlan(new Map(texts.map(([path, text]) => [path, new TextEncoder().encode(text)])))
 }
