@@ -1,6 +1,8 @@
 import { encodeReference } from '@slipway/engine/run/codec'
 import { isRefusal, planCommand, type Command } from '@slipway/engine/run/commands'
 import { openGate } from '@slipway/engine/run/gate'
+import { matchInput } from '@slipway/engine/plan/inputs'
+import type { ConceptEntry } from '@slipway/engine/plan/repositories'
 import type { Program } from '@slipway/engine/run/program'
 import type { SnapshotConcept } from '@slipway/engine/run/snapshot'
 import type { RunState } from '@slipway/engine/run/state'
@@ -51,7 +53,7 @@ export class Inspector {
     const program = await this.#deps.states.program(row)
     const { concepts } = await this.#deps.states.at(row, step ?? row.records)
     const saved = new Map(concepts.map(concept => [concept.name, concept]))
-    return program.concepts.map(({ entry }) => conceptState(program, entry.conceptName, saved.get(entry.conceptName)))
+    return program.concepts.map(({ entry }) => conceptState(entry, saved.get(entry.conceptName)))
   }
 
   async reference(
@@ -61,11 +63,11 @@ export class Inspector {
   ): Promise<ReferencePage> {
     const row = await this.#row(runId)
     const { states } = this.#deps
-    const program = await states.program(row)
-    const concept = conceptOf(program, name)
+    const entry = await this.#concept(row, name)
+    const concept = entry.conceptName
     const at = step ?? row.records
     const saved = (await states.at(row, at)).concepts.find(one => one.name === concept)
-    const state = conceptState(program, concept, saved)
+    const state = conceptState(entry, saved)
     const written = state.has_reference ? await states.writerOf(row, concept, at) : null
     return { ...state, ...tensorPart(saved?.reference ?? null, part), written_at: written }
   }
@@ -82,7 +84,7 @@ export class Inspector {
   ): Promise<Page<ValueChange>> {
     const row = await this.#row(runId)
     const { states } = this.#deps
-    const concept = conceptOf(await states.program(row), name)
+    const { conceptName: concept } = await this.#concept(row, name)
     const { step: begin } = await states.beginning(row)
     const from = Math.max(begin, after ?? 0)
     if (from > row.records) return { items: [], next: null }
@@ -141,21 +143,19 @@ export class Inspector {
 
   /** The steps that would run again if the concept got another value now, in flow order. */
   async dependents(runId: string, name: string): Promise<string[]> {
-    const state = await this.#newest(runId)
+    const row = await this.#row(runId)
+    const { conceptName: concept } = await this.#concept(row, name)
+    const state = await this.#deps.states.stateAt(row, row.records)
     const value = { data: null, axes: null }
-    return resetBy({ type: 'override', concept: conceptOf(state.program, name), value, rerunDependents: true }, state)
+    return resetBy({ type: 'override', concept, value, rerunDependents: true }, state)
   }
 
   /** The steps that a re-run from this one would execute again now, itself included, in flow order. */
   async descendants(runId: string, flowIndex: string): Promise<string[]> {
-    const state = await this.#newest(runId)
+    const row = await this.#row(runId)
+    const state = await this.#deps.states.stateAt(row, row.records)
     knownStep(state.program, flowIndex)
     return resetBy({ type: 'rerun', flowIndex }, state)
-  }
-
-  async #newest(runId: string): Promise<RunState> {
-    const row = await this.#row(runId)
-    return this.#deps.states.stateAt(row, row.records)
   }
 
   async #steps(
@@ -165,6 +165,18 @@ export class Inspector {
     const rows = await selectSteps(this.#deps.db.read, id, { ...filter, limit: limit + 1 })
     const items = rows.slice(0, limit).map(toStepView)
     return { items, next: rows.length > limit ? (items.at(-1)?.n ?? null) : null }
+  }
+
+  /** The concept that a name means, as it is found for inputs. */
+  async #concept(row: RunRow, name: string): Promise<ConceptEntry> {
+    const { plan } = await this.#deps.plans.loadDigest(row.plan_digest)
+    const match = matchInput(plan, name)
+    const { concepts } = await this.#deps.states.program(row)
+    const found = match.ok ? concepts.find(({ entry }) => entry.conceptName === match.name) : undefined
+    if (found) return found.entry
+    const isAmbiguous = !match.ok && match.problem.code === 'input.ambiguous'
+    const why = isAmbiguous ? match.problem.message : `The plan has no concept "${name}".`
+    throw new AppError('concept.unknown', `${why} \`references\` of the run lists them by their exact names.`)
   }
 
   async #row(runId: string): Promise<RunRow> {
@@ -197,18 +209,18 @@ class ValueList {
   }
 }
 
-function conceptState(program: Program, name: string, saved: SnapshotConcept | undefined): ConceptState {
-  const entry = program.concepts[program.conceptNumbers.get(name) ?? -1]?.entry
-  const reference = valueOf(saved?.reference ?? null)
+function conceptState(entry: ConceptEntry, saved: SnapshotConcept | undefined): ConceptState {
+  const { reference, status } = saved ?? { reference: null, status: 'empty' as const }
+  const { axes, shape } = valueOf(reference) ?? { axes: [], shape: [] }
   return {
-    concept_name: name,
-    natural_name: entry?.naturalName ?? null,
-    is_ground: entry?.isGround ?? false,
-    is_final: entry?.isFinal ?? false,
-    status: saved?.status ?? 'empty',
-    has_reference: reference !== null,
-    axes: [...(reference?.axes ?? [])],
-    shape: [...(reference?.shape ?? [])],
+    concept_name: entry.conceptName,
+    natural_name: entry.naturalName,
+    is_ground: entry.isGround,
+    is_final: entry.isFinal,
+    status,
+    has_reference: axes.length > 0,
+    axes: [...axes],
+    shape: [...shape],
   }
 }
 
@@ -250,19 +262,6 @@ function resetBy(command: Command, state: RunState): string[] {
   const plan = planCommand(command, { state, gate: openGate, isEnded: false })
   if (isRefusal(plan)) throw new AppError('run.command', plan.message)
   return plan.items.flatMap(({ flowIndex, reason }) => (reason === 'rerun' ? [flowIndex] : []))
-}
-
-/** The concept of this exact name, else the only one of this natural name. */
-function conceptOf(program: Program, name: string): string {
-  if (program.conceptNumbers.has(name)) return name
-  const natural = program.concepts.filter(({ entry }) => plainName(entry.naturalName) === plainName(name))
-  const [found] = natural
-  if (found !== undefined && natural.length === 1) return found.entry.conceptName
-  throw new AppError('concept.unknown', `The plan has no concept "${name}". \`references\` of the run lists them.`)
-}
-
-function plainName(name: string): string {
-  return name.normalize('NFKC').replaceAll('_', ' ').trim().toLowerCase()
 }
 
 function knownStep(program: Program, flowIndex: string): void {

@@ -259,19 +259,21 @@ function kindOf({ a, b }: Pair, { value, prompt }: Pick<StepDiff, 'value' | 'pro
 
 /** What both wrote, by concept, where it differs. */
 function valueChange({ a, b }: Pair, sides: Sides): StepDiff['value'] {
-  const names = new Set([...(a?.written ?? []), ...(b?.written ?? [])].map(({ name }) => name))
-  const left: [string, unknown][] = []
-  const right: [string, unknown][] = []
-  for (const name of names) {
-    const one = a?.written.find(written => written.name === name)
-    const other = b?.written.find(written => written.name === name)
-    const isSame = one && other && withoutIds(sides.a.written(one)) === withoutIds(sides.b.written(other))
-    if (isSame === true) continue
-    if (one) left.push([name, sides.a.value(one)])
-    if (other) right.push([name, sides.b.value(other)])
-  }
-  if (left.length === 0 && right.length === 0) return null
-  return { a: a && Object.fromEntries(left), b: b && Object.fromEntries(right) }
+  const [left, right] = [writtenOf(a, sides.a), writtenOf(b, sides.b)]
+  const names = [...new Set([...left.keys(), ...right.keys()])]
+  const different = names.filter(name => left.get(name)?.text !== right.get(name)?.text)
+  if (different.length === 0) return null
+  const shownOf = (written: Written): unknown =>
+    Object.fromEntries(different.flatMap(name => (written.has(name) ? [[name, written.get(name)?.value()]] : [])))
+  return { a: a && shownOf(left), b: b && shownOf(right) }
+}
+
+type Written = ReadonlyMap<string, { readonly text: string; readonly value: () => unknown }>
+
+function writtenOf(step: StepFact | null, side: Side): Written {
+  return new Map(
+    step?.written.map(one => [one.name, { text: withoutIds(side.written(one)), value: () => side.value(one) }]),
+  )
 }
 
 function promptChange(a: StepFact, b: StepFact, sides: Sides): StepDiff['prompt'] {

@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { applyRecord } from '@slipway/engine/run/apply-record'
 import { decodeRecord, decodeSnapshot } from '@slipway/engine/run/codec'
-import { givenReference, type Program } from '@slipway/engine/run/program'
+import type { Program } from '@slipway/engine/run/program'
 import type { RunRecord } from '@slipway/engine/run/records'
-import { freshSurroundings, loadState, saveState, type Snapshot } from '@slipway/engine/run/snapshot'
+import { loadState, recordedSnapshot, type Snapshot } from '@slipway/engine/run/snapshot'
+import { startState } from '@slipway/engine/run/start-state'
 import type { Reference } from '@slipway/engine/reference/reference'
-import { RunState } from '@slipway/engine/run/state'
+import type { RunState } from '@slipway/engine/run/state'
 import { AppError } from '@slipway/protocol/errors'
 import { selectSteps } from './journal-store.ts'
 import { preparedPlan } from './prepared-plan.ts'
@@ -33,6 +34,11 @@ interface KnownRun {
   readonly writes: WriteLog
   /** The last one who builds a state of it: one after the other, so that each goes on from what is there. */
   building: Promise<unknown>
+}
+
+interface Wanted {
+  readonly step: number
+  readonly known: KnownRun
 }
 
 const recordsPerPage = 100
@@ -66,10 +72,7 @@ export class RunStates {
    * state before its first step. Throws `checkpoint.unknown` for numbers that the run does not have.
    */
   async at(row: RunRow, step: number): Promise<Snapshot> {
-    const known = this.#knownRun(row)
-    const building = known.building.then(() => this.#build(row, { step, known }))
-    known.building = building.catch(() => undefined)
-    return building
+    return this.#at(row, { step, known: this.#knownRun(row) })
   }
 
   /**
@@ -90,8 +93,9 @@ export class RunStates {
 
   /** The record that wrote the value that a concept had after record `step`; null when the run began with it. */
   async writerOf(row: RunRow, concept: string, step: number): Promise<number | null> {
-    await this.at(row, step)
-    return this.#knownRun(row).writes.writerAt(concept, step)
+    const known = this.#knownRun(row)
+    await this.#at(row, { step, known })
+    return known.writes.writerAt(concept, step)
   }
 
   /** The records behind number `after` with the states that they led to, up to what is on disk when it comes there. */
@@ -109,7 +113,13 @@ export class RunStates {
     }
   }
 
-  async #build(row: RunRow, { step, known }: { readonly step: number; readonly known: KnownRun }): Promise<Snapshot> {
+  async #at(row: RunRow, { step, known }: Wanted): Promise<Snapshot> {
+    const building = known.building.then(() => this.#build(row, { step, known }))
+    known.building = building.catch(() => undefined)
+    return building
+  }
+
+  async #build(row: RunRow, { step, known }: Wanted): Promise<Snapshot> {
     const found = known.states.get(step)
     if (found) {
       remember(known.states, step, found)
@@ -118,23 +128,25 @@ export class RunStates {
     if (step > row.records) throw unknownStep(row, step)
     let state = await this.#nearest(row, { step, known })
     while (state.records < step) {
-      const page = await this.#page(row, state.records, Math.min(recordsPerPage, step - state.records))
+      // Pages end at round numbers, and so come by those at which a state is remembered.
+      const upToRound = recordsPerPage - (state.records % recordsPerPage)
+      const page = await this.#page(row, state.records, Math.min(upToRound, step - state.records))
       if (page.length === 0) break
       for (const { n, record } of page) {
         if (n !== state.records + 1) throw unknownStep(row, step)
         state = applyRecord(state, record)
         known.writes.note(n, record)
       }
-      if (state.records % recordsPerState === 0) remember(known.states, state.records, saved(state))
+      if (state.records % recordsPerState === 0) remember(known.states, state.records, recordedSnapshot(state))
       await nextTurn()
     }
     if (state.records !== step) throw unknownStep(row, step)
-    const snapshot = saved(state)
+    const snapshot = recordedSnapshot(state)
     remember(known.states, step, snapshot)
     return snapshot
   }
 
-  async #nearest(row: RunRow, { step, known }: { readonly step: number; readonly known: KnownRun }): Promise<RunState> {
+  async #nearest(row: RunRow, { step, known }: Wanted): Promise<RunState> {
     const before = [...known.states.keys()].filter(number => number < step)
     const nearest = known.states.get(Math.max(...before))
     const program = await this.program(row)
@@ -145,17 +157,13 @@ export class RunStates {
   async #beginning(row: RunRow, program: Program): Promise<RunState> {
     const { read } = this.#deps.db
     const { inputs, origin } = await findContent(read, row.id)
-    if (origin !== null) {
-      const values = new ValueReader(read, row.family)
-      await values.load([origin])
-      return loadState(program, decodeSnapshot(origin, values.get), optionsOf(row))
-    }
-    const state = new RunState(program, optionsOf(row))
-    for (const [name, { data, axes }] of decodeInputs(inputs)) {
-      const concept = program.conceptNumbers.get(name)
-      if (concept !== undefined) state.supply(concept, givenReference(data, axes))
-    }
-    return state
+    const values = new ValueReader(read, row.family)
+    if (origin !== null) await values.load([origin])
+    return startState(program, {
+      mode: row.mode === 'sequential' ? 'sequential' : 'parallel',
+      inputs: decodeInputs(inputs),
+      from: origin === null ? null : decodeSnapshot(origin, values.get),
+    })
   }
 
   async #page(
@@ -192,10 +200,6 @@ function remember<T>(all: Map<number, T>, key: number, value: T, most = mostStat
 
 function optionsOf({ mode }: RunRow): { readonly parallel: boolean } {
   return { parallel: mode !== 'sequential' }
-}
-
-function saved(state: RunState): Snapshot {
-  return saveState(state, freshSurroundings(state.parallel))
 }
 
 function unknownStep({ id, records }: RunRow, step: number): AppError {
