@@ -34,13 +34,13 @@ export async function roundsInTurn<T>(
   for (let round = 1; round <= field.rounds; round++) {
     for (const [contender, figures] of found) {
       try {
+        console.error(`  ${what}, round ${round} of ${field.rounds}: ${contender.name}`)
         figures.push(await measure(contender))
       } catch (error) {
         found.delete(contender)
         leave(field, `${what}, ${contender.name}`, error)
       }
     }
-    console.error(`  ${what}: round ${round} of ${field.rounds}`)
   }
   return found
 }

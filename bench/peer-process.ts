@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Order, Played, Session } from './contender.ts'
+import { owned } from './leftovers.ts'
 import { memoryOf } from './server-process.ts'
 
 export interface PeerSettings {
@@ -45,11 +46,11 @@ export class PeerProcess implements Session {
   /** Resolves once the script says that it is ready for orders. */
   static async start(script: string, options: PeerProcessOptions): Promise<PeerProcess> {
     const [program = '', ...args] = [...(options.wrapper ?? []), process.execPath, script]
-    const child = spawn(program, args, {
+    const spawned = spawn(program, args, {
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], BENCH_SETTINGS: JSON.stringify(options.settings) },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
-    const peer = new PeerProcess(child, options)
+    const peer = new PeerProcess(owned(spawned), options)
     await peer.#reply()
     return peer
   }

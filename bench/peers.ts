@@ -13,6 +13,7 @@ import {
   type Played,
   type Session,
 } from './contender.ts'
+import { owned } from './leftovers.ts'
 import { PeerProcess, type PeerSettings } from './peer-process.ts'
 import { freePort, memoryOf, Poster } from './server-process.ts'
 
@@ -139,7 +140,7 @@ function spawnRestate(home: Home, wrapper: readonly string[]): ChildProcess {
   const binary = createRequire(starter).resolve(`${platform}/bin/restate-server`)
   const config = join(home.folder, 'restate.toml')
   const [program = '', ...args] = [...wrapper, binary, '--no-logo', '--config-file', config]
-  return spawn(program, args, { cwd: home.folder, stdio: 'ignore' })
+  return owned(spawn(program, args, { cwd: home.folder, stdio: 'ignore' }))
 }
 
 async function untilHealthy(server: ChildProcess, ports: RestatePorts): Promise<void> {

@@ -1,10 +1,11 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { owned, ownFolder, removeFolder } from './leftovers.ts'
 import { freePort } from './server-process.ts'
 
 const run = promisify(execFile)
@@ -54,6 +55,7 @@ export class PostgresCluster implements AsyncDisposable {
     const bin = programs()
     if (bin === null) throw new Error(missingPostgres() ?? '')
     const folder = mkdtempSync(join(tmpdir(), 'slipway-bench-pg-'))
+    ownFolder(folder)
     const user = otherUser()
     if (user) chownSync(folder, user.uid, user.gid)
     const data = join(folder, 'data')
@@ -62,7 +64,7 @@ export class PostgresCluster implements AsyncDisposable {
     const port = await freePort()
     const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     const [program = '', ...args] = [...wrapper, join(bin, 'postgres'), '-D', data, '-p', String(port), ...options]
-    const child = spawn(program, args, { ...user, cwd: folder, stdio: 'ignore' })
+    const child = owned(spawn(program, args, { ...user, cwd: folder, stdio: 'ignore' }))
     const cluster = new PostgresCluster({ folder, port, bin, process: child })
     await cluster.#untilReady()
     return cluster
@@ -90,7 +92,7 @@ export class PostgresCluster implements AsyncDisposable {
       this.#process.kill('SIGINT')
       await exited
     }
-    rmSync(this.#folder, { recursive: true, force: true })
+    removeFolder(this.#folder)
   }
 
   async #untilReady(): Promise<void> {

@@ -1,11 +1,12 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { owned, ownFolder, removeFolder } from './leftovers.ts'
 
 const program = resolve('dist/server.mjs')
 const migration = resolve('dist/migrate.mjs')
@@ -47,7 +48,7 @@ export async function startServerProcess(dataDir: string, options: ServerOptions
   const port = await freePort()
   const startedAt = performance.now()
   const [node = '', ...args] = [...(options.wrapper ?? []), process.execPath, ...(options.flags ?? []), program]
-  const child = spawn(node, args, {
+  const spawned = spawn(node, args, {
     env: {
       PATH: process.env['PATH'],
       HOME: process.env['HOME'],
@@ -59,6 +60,7 @@ export async function startServerProcess(dataDir: string, options: ServerOptions
     },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
+  const child = owned(spawned)
   const exited = once(child, 'exit')
   const url = `http://127.0.0.1:${port}`
   await untilReady(child, port)
@@ -115,10 +117,14 @@ export async function freePort(): Promise<number> {
 
 /** A folder that is gone afterwards. */
 export class TemporaryFolder implements Disposable {
-  readonly path = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+  readonly path = mkdtempSync(join(tmpdir(), 'slipway-bench-'))
+
+  constructor() {
+    ownFolder(this.path)
+  }
 
   [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true })
+    removeFolder(this.path)
   }
 }
 
