@@ -177,17 +177,17 @@ describe('running', () => {
     const id = /run_\w+/.exec(said)?.[0] ?? ''
     expect(child.exitCode).toBe(130)
     expect(said).toContain(`slipway stop ${id}`)
-    expect((await server.cli(['runs', '--status', 'running', '--json'])).stdout).toContain(id)
+    expect((await server.cli(['runs', '--status', 'waiting', '--json'])).stdout).toContain(id)
     expect((await server.cli(['stop', id, '--reason', 'enough'])).code).toBe(0)
     const followed = await server.cli(['logs', id, '--follow'])
     expect(followed.stdout).toContain('run:failed')
     expect((await server.cli(['stop', id])).stderr).toContain('[run.state]')
   })
 
-  test('[CLI-6] --timeout stops a run that takes too long', async () => {
-    const { code, stdout } = await server.cli(['run', 'triage', '-i', urgent, '--watch', '--timeout', '1'])
+  test('[CLI-30] a run that passes its time limit fails, also while it waits for a person', async () => {
+    const { code, stdout } = await server.cli(['run', 'triage', '-i', urgent, '--watch', '--timeout', '1s'])
     expect(code).toBe(1)
-    expect(stdout).toContain('not done within 1 s')
+    expect(stdout).toContain('[timeout]')
   })
 
   test('[CLI-10] runs come filtered and page by page', async () => {

@@ -7,6 +7,8 @@ import type { Terminal } from './terminal.ts'
 
 /** Shows a run while it is under way. */
 export interface Display {
+  /** Whether it is redrawn in place. */
+  readonly live: boolean
   show(event: RunEvent): void
   connection(reason: string | null): void
   /** Takes the display off the screen while something else is written there. */
@@ -35,6 +37,7 @@ export function openDisplay(run: Run, options: DisplayOptions): Display {
 function lineDisplay(run: Run, { line, linesAfter }: DisplayOptions): Display {
   let view = startProgress(run)
   return {
+    live: false,
     show(event) {
       view = applyEvent(view, event)
       const text = event.seq > linesAfter ? progressLine(event, view) : null
@@ -71,6 +74,7 @@ function liveDisplay(run: Run, terminal: Terminal): Display {
   terminal.write('\x1b[?25l')
   const timer = setInterval(draw, redrawMs)
   return {
+    live: true,
     show(event) {
       view = applyEvent(view, event)
       heard = performance.now()

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, type Option } from 'commander'
 import { addRunTo, addStep } from './commands/advance.ts'
 import { addBreak } from './commands/breakpoints.ts'
 import { addModify, addOverride, addRerun } from './commands/change.ts'
@@ -72,9 +72,17 @@ export function createProgram(cli: Cli): Command {
     .option('--json', 'print data as JSON')
     .option('-q, --quiet', 'print data and errors only')
     .option('--no-color', 'no colours (NO_COLOR)')
-    .configureHelp({ showGlobalOptions: true })
+    // Of the whole program only: the options of `runs` are not those of `runs prune`.
+    .configureHelp({ showGlobalOptions: true, visibleGlobalOptions })
     .showHelpAfterError('(Add --help for the ways to use this.)')
     .exitOverride()
   for (const add of commands) add(program, cli)
   return program
+}
+
+/** The options of the whole program, below those of a command. */
+function visibleGlobalOptions(of: Command): Option[] {
+  let root = of
+  while (root.parent) root = root.parent
+  return root === of ? [] : [...root.options]
 }

@@ -1,6 +1,7 @@
 import type { RunEvent } from '@slipway/protocol/events'
 import { errorText, fields } from './event-fields.ts'
-import { answersWanted, pausedSentence, stalledSentence } from './notices.ts'
+import { heldText } from './held.ts'
+import { answersWanted, stalledSentence } from './notices.ts'
 import { countSteps, type ProgressView } from './progress.ts'
 import { duration, oneLine } from './text.ts'
 
@@ -29,7 +30,7 @@ function steeringLine(event: RunEvent, view: ProgressView): string | null {
   const { number, text, texts } = fields(event)
   switch (event.event) {
     case 'execution:paused':
-      return `${view.runId}: ${pausedSentence(view)}`
+      return `${view.runId} is paused${view.held === null ? '' : `: ${heldText({ by: view.held.by, flow_index: view.held.flowIndex })}`}`
     case 'execution:waiting':
       return `${view.runId}: ${answersWanted(view.questions)}`
     case 'execution:stalled':

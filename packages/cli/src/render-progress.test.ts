@@ -90,6 +90,42 @@ describe('progress', () => {
     expect(lines({ ...busy(), connection: 'closed' })[2]).toContain('Connection lost')
   })
 
+  test('[CLI-31] says who or what is waited for, and how to go on', () => {
+    seq = 0
+    const asked = viewAfter(event('run:started'), event('user_input:request'), event('user_input:request'))
+    expect(lines(applyEvent(asked, event('execution:waiting')))[2]).toBe('This run waits for 2 answers.')
+    expect(lines(applyEvent(asked, event('user_input:expired')))[2]).toBe('This run waits for an answer.')
+    const held = event('execution:paused', { held: { by: 'breakpoint', flow_index: '1.2' } })
+    expect(lines(viewAfter(held))[2]).toMatch(/breakpoint of step 1\.2\..*slipway resume run_1/)
+    expect(progressLine(held, viewAfter(held))).toBe('run_1 is paused: Held at the breakpoint of step 1.2')
+    const paused = event('execution:paused', { held: null })
+    expect(progressLine(paused, viewAfter(paused))).toBe('run_1 is paused')
+    expect(lines(viewAfter(held, event('execution:resumed')))).toHaveLength(2)
+  })
+
+  test('[CLI-31] says that nothing was answered for long, until something is', () => {
+    const stalled = event('execution:stalled', { seconds: 300, waits_for: ['1.2', '1.3'] })
+    expect(lines(viewAfter(stalled))[2]).toContain('it waits for 1.2, 1.3')
+    expect(progressLine(stalled, viewAfter(stalled))).toContain('1.2, 1.3')
+    expect(lines(viewAfter(stalled, event('llm:call_completed')))).toHaveLength(2)
+  })
+
+  test('[CLI-31] says that calls were made again after a crash', () => {
+    const recovered = event('run:recovered', { answered_calls: 4, repeated_calls: ['1.2#1/1', '1.3#1/1'] })
+    expect(lines(viewAfter(recovered))[2]).toContain('2 calls were made again')
+    expect(progressLine(recovered, viewAfter(recovered))).toContain('2 calls that were under way are made again')
+    const quiet = event('run:recovered', { answered_calls: 4, repeated_calls: [] })
+    expect(progressLine(quiet, viewAfter(quiet))).toBe('run_1 goes on after a restart of the server')
+  })
+
+  test('[CLI-32] a run that goes on after it was over is under way again', () => {
+    const over = viewAfter(event('run:started'), event('run:failed'))
+    expect(over).toMatchObject({ state: 'failed', endedAt: 2000 })
+    const reset = event('execution:partial_reset', { flow_indexes: ['1', '1.2'] })
+    expect(progressLine(reset, over)).toBe('run_1: 2 steps are done again')
+    expect(applyEvent(over, event('execution:resumed'))).toMatchObject({ state: 'running', endedAt: null })
+  })
+
   test('[CLI-6] a step of a loop runs again', () => {
     seq = 0
     const view = viewAfter(

@@ -71,8 +71,7 @@ async function show(session: Session, run: Run, { display, line, after }: Shown)
   for await (const event of events) {
     display.show(event)
     if (event.seq <= after) continue
-    if (event.event === 'execution:paused' && !session.terminal.live)
-      waysOn({ run_id: run.run_id, held: null }).forEach(line)
+    if (event.event === 'execution:paused' && !display.live) await tellWaysOn(session, run.run_id, line)
     if (event.event !== 'user_input:request') continue
     if (session.terminal.interactive && !session.json) {
       display.pause()
@@ -86,6 +85,12 @@ async function show(session: Session, run: Run, { display, line, after }: Shown)
       questionLines(question).forEach(line)
     }
   }
+}
+
+/** What can be done with a run that is paused now, and not only was when the event was written. */
+async function tellWaysOn({ client, signal }: Session, id: string, line: (text: string) => void): Promise<void> {
+  const run = await client.run(id, { signal })
+  if (run.status === 'paused') waysOn(run).forEach(line)
 }
 
 function howToGoOn(runId: string): string {

@@ -27,7 +27,15 @@ export function addCommands(program: Command, cli: Cli): void {
 }
 
 function row(command: RunCommand): string[] {
-  const details = command.message ?? (writeJson(command.details) || '')
   const n = command.n === null ? '' : String(command.n)
-  return [n, localTime(command.asked_at), command.by, command.type, command.status, details === '{}' ? '' : details]
+  const { asked_at: at, by, type, status, message, details } = command
+  return [n, localTime(at), by, type, status, [message ?? '', facts(details)].filter(Boolean).join('; ')]
+}
+
+/** `{a: 1, b: "x"}` as `a=1 b=x`. */
+function facts(details: unknown): string {
+  if (typeof details !== 'object' || details === null) return ''
+  return Object.entries(details)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : (writeJson(value) ?? '')}`)
+    .join(' ')
 }

@@ -82,22 +82,50 @@ const words: Readonly<Record<StepDiff['difference'], string>> = {
 
 function stepLines(step: StepDiff, style: DiffStyle): string[] {
   const { a, b } = step.status
+  const heading = `  ${oneLine(`${step.flow_index} ${step.concept_name}`)} #${step.execution} ${words[step.difference]}`
+  const { prompt, value } = step
+  const only = step.difference === 'only_a' ? '-' : step.difference === 'only_b' ? '+' : null
+  if (only !== null) {
+    const wrote = value === null ? [] : ['    wrote', ...side(only, shown(only === '-' ? value.a : value.b), style)]
+    return [heading, ...wrote]
+  }
   return [
-    `  ${oneLine(`${step.flow_index} ${step.concept_name}`)} #${step.execution} ${words[step.difference]}`,
-    ...(a === b ? [] : sides({ a: a ?? '(not executed)', b: b ?? '(not executed)' }, style)),
-    ...(step.prompt === null ? [] : ['    asked', ...sides(step.prompt, style)]),
-    ...(step.value === null ? [] : ['    wrote', ...sides(step.value, style)]),
+    heading,
+    ...(a === b ? [] : sides({ a, b }, style)),
+    ...(prompt === null ? [] : ['    asked', ...sides(prompt, style)]),
+    ...(value === null ? [] : ['    wrote', ...sides(value, style)]),
   ]
 }
 
 function sides({ a, b }: { readonly a: unknown; readonly b: unknown }, style: DiffStyle): string[] {
-  return [...side('-', a, style), ...side('+', b, style)]
+  const [left, right] = [shown(a), shown(b)]
+  const start = style.width === null ? 0 : sameStart(oneLine(left), oneLine(right), style.width)
+  return [...side('-', left, { ...style, start }), ...side('+', right, { ...style, start })]
 }
 
-function side(mark: '-' | '+', value: unknown, { paint, width }: DiffStyle): string[] {
+function shown(value: unknown): string {
+  return plain(typeof value === 'string' ? value : (writeJson(value) ?? 'null'))
+}
+
+// What both have in common is worth a few characters where there is no room for all.
+const keptOfSame = 20
+
+/** How much of two texts to leave out at their beginning, so that what differs is seen. */
+function sameStart(a: string, b: string, width: number): number {
+  if (Math.max(a.length, b.length) < width - 6) return 0
+  let same = 0
+  while (same < a.length && same < b.length && a[same] === b[same]) same++
+  return Math.max(0, same - keptOfSame)
+}
+
+function side(
+  mark: '-' | '+',
+  text: string,
+  { paint, width, start = 0 }: DiffStyle & { readonly start?: number },
+): string[] {
   const color = mark === '-' ? 'red' : 'green'
-  const text = plain(typeof value === 'string' ? value : (writeJson(value) ?? 'null'))
-  const lines = width === null ? text.split('\n') : [truncated(oneLine(text), Math.max(20, width - 6))]
+  const cut = `${start > 0 ? '…' : ''}${oneLine(text).slice(start)}`
+  const lines = width === null ? text.split('\n') : [truncated(cut, Math.max(20, width - 6))]
   return lines.map(line => `    ${paint(color, `${mark} ${line}`)}`)
 }
 

@@ -62,9 +62,14 @@ function conceptRow(concept: ConceptState): string[] {
   return [concept.concept_name, concept.status, kind, concept.has_reference ? shapeText(concept) : 'no value']
 }
 
+// What plans write where a value has no axis of its own.
+const noAxis = '_none_axis'
+
 /** `2 row × 3 column`; a value without axes is one cell. */
 function shapeText({ axes, shape }: Pick<ConceptState, 'axes' | 'shape'>): string {
-  return axes.length === 0 ? 'one cell' : axes.map((axis, at) => `${shape[at] ?? 0} ${axis}`).join(' × ')
+  return axes.every(axis => axis === noAxis)
+    ? 'one cell'
+    : axes.map((axis, at) => `${shape[at] ?? 0} ${axis}`).join(' × ')
 }
 
 interface Place {
@@ -96,32 +101,32 @@ export interface CellStyle {
 
 /** A heading, and below it one line for each cell with its index along every axis that is not fixed. */
 export function cellLines(reference: ReferencePage, { width, full, paint }: CellStyle): string[] {
-  const { concept_name: name, has_reference: has, fixed, page, written_at: written } = reference
+  const { concept_name: name, has_reference: has, axes, shape, fixed, page, written_at: written } = reference
   const origin = written === null ? 'given from the start' : `written at step ${written}`
   const taken = Object.entries(fixed).map(([axis, index]) => `, ${axis} ${index}`)
   const heading = paint('bold', oneLine(name))
   if (!has) return [`${heading}: no value (${reference.status})`]
   const lines = [`${heading}: ${oneLine(shapeText(reference) + taken.join(''))}, ${origin}`]
   const cells = cellsOf(page.data, page.axes.length, page.offset)
-  if (page.axes.length === 0)
-    return [
-      ...lines,
-      ...plain(valueText(page.data, true))
-        .split('\n')
-        .map(line => `  ${line}`),
-    ]
+  const [only] = cells
+  if (only !== undefined && page.axes.every(axis => shape[axes.indexOf(axis)] === 1))
+    return [...lines, ...indented(valueText(only.value, true), 2)]
   if (cells.length === 0) return [...lines, '  (no cells)']
   if (full)
     return lines.concat(
       cells.flatMap(({ index, value }) => [
         paint('dim', `  ${page.axes.map((axis, at) => `${axis} ${index[at] ?? 0}`).join(', ')}`),
-        ...plain(valueText(value, true))
-          .split('\n')
-          .map(line => `    ${line}`),
+        ...indented(valueText(value, true), 4),
       ]),
     )
   const rows = cells.map(({ index, value }) => [...index.map(String), valueText(value, false)])
-  return [...lines, table([...page.axes, 'VALUE'], rows, { width })]
+  return [...lines, ...table([...page.axes, 'VALUE'], rows, { width }).split('\n')]
+}
+
+function indented(text: string, by: number): string[] {
+  return plain(text)
+    .split('\n')
+    .map(line => ' '.repeat(by) + line)
 }
 
 interface Cell {
@@ -137,8 +142,8 @@ function cellsOf(data: unknown, depth: number, offset: readonly number[]): Cell[
   )
 }
 
-function valueText(value: unknown, indented: boolean): string {
-  return typeof value === 'string' ? value : (writeJson(value, indented ? 2 : undefined) ?? 'null')
+function valueText(value: unknown, onLines: boolean): string {
+  return typeof value === 'string' ? value : (writeJson(value, onLines ? 2 : undefined) ?? 'null')
 }
 
 /** Where the next page begins; null when there are no further cells. The last axis runs out first. */

@@ -118,6 +118,7 @@ async function showWords({ client, terminal, json, signal }: Session, id: string
       for (const line of items) terminal.print(json ? writeJson(line) : wordsLine(line, terminal.paint))
       after = items.at(-1)?.seq ?? after
       if (next !== null) continue
+      if (after === 0 && !follow) terminal.note('Nothing of that kind was logged.')
       if (!follow || status === 'completed' || status === 'failed') return exitCodes.done
       await sleep(lookEveryMs, signal)
     }

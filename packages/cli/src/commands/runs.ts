@@ -15,11 +15,11 @@ interface RunsFlags {
 }
 
 export function addRuns(program: Command, cli: Cli): void {
-  const runs = program
-    .command('runs')
-    // Options behind `prune` and its like are theirs.
-    .enablePositionalOptions()
-    .description('List runs, newest first.')
+  const runs = program.command('runs').description('List runs, take them out and in as files, and delete them.')
+  // A command of its own, so that its options are not taken for those of `prune` and its like.
+  runs
+    .command('list', { isDefault: true })
+    .description('List runs, newest first; `slipway runs` does the same.')
     .option('--plan <plan>', 'only runs of this plan')
     .addOption(new Option('--status <status>', 'only runs in this state').choices(RunState.options))
     .option('-n, --limit <n>', 'runs on a page', positive, 20)

@@ -36,18 +36,24 @@ export function addSteps(program: Command, cli: Cli): void {
 /** One record on a line, and its errors below. */
 export function recordLines(record: StepView, { paint }: Pick<Terminal, 'paint'>): string[] {
   const execution = record.execution === null ? '' : ` #${record.execution}`
-  const what = record.kind === 'command' ? 'by hand' : `${record.flow_index ?? ''}${execution}`
-  const detail = record.detail === null || record.detail === '' ? '' : ` (${record.detail})`
-  const changed = record.changed.length === 0 ? '' : ` → ${record.changed.join(', ')}`
+  const isCommand = record.kind === 'command'
+  const what = isCommand ? 'by hand' : `${record.flow_index ?? ''}${execution}`
   const status = paint(styleOf(record), padded(oneLine(record.status), 10))
   const when = paint('dim', localTime(record.at).slice(-8))
-  const who = `${record.concept_name ?? ''}${detail}${changed}`
+  const who = isCommand ? (record.detail ?? '') : outcome(record)
   return [
     `${String(record.n).padStart(5)} ${when} cycle ${padded(String(record.cycle), 4)} ${padded(oneLine(what), 14)} ${status} ${oneLine(who)}`.trimEnd(),
     ...record.errors.map(({ path, name, message }) =>
       paint('red', `      ${oneLine(`${path} ${name}: ${message}`).trim()}`),
     ),
   ]
+}
+
+/** What a step inferred, and what else it says of itself: most steps write their own concept and succeed. */
+function outcome({ concept_name: concept, detail, changed }: StepView): string {
+  const said = detail === null || detail === '' || detail === 'success' ? '' : ` (${detail})`
+  const others = changed.filter(name => name !== concept)
+  return `${concept ?? ''}${said}${others.length === 0 ? '' : ` → ${changed.join(', ')}`}`
 }
 
 function styleOf({ status, errors, kind }: StepView): 'green' | 'red' | 'yellow' | 'cyan' {
