@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Command as EngineCommand } from '@slipway/engine/run/commands'
 import { decodeSnapshot, encodeSnapshot } from '@slipway/engine/run/codec'
-import type { Snapshot } from '@slipway/engine/run/snapshot'
 import { decodeValue, encodeValue, toPlain } from '@slipway/engine/value/codec'
-import type { PyDict, Value } from '@slipway/engine/value/value'
+import type { PyDict } from '@slipway/engine/value/value'
 import { parseJson } from '@slipway/kit/json'
 import type { RunCommand } from '@slipway/protocol/debugging'
 import type { CommandRow } from './journal-store.ts'
@@ -88,8 +87,7 @@ function decoded(command: Omit<Encoded, 'cancelAs' | 'toStep'>, values: ValueRea
   const { value, changes, snapshot, ...rest } = command
   if (value) return { ...rest, value: { axes: value.axes, data: decodeValue(value.data) } } as EngineCommand
   if (changes !== undefined) return { ...rest, changes: decodeValue(changes) as PyDict } as EngineCommand
-  if (snapshot !== undefined)
-    return { ...rest, snapshot: decodeSnapshot(snapshot, values.get) as Snapshot } as EngineCommand
+  if (snapshot !== undefined) return { ...rest, snapshot: decodeSnapshot(snapshot, values.get) } as EngineCommand
   return rest as EngineCommand
 }
 
@@ -111,7 +109,7 @@ export function toRunCommand(row: CommandRow): RunCommand {
 
 function detailsOf(text: string): unknown {
   const { type: _type, snapshot: _snapshot, cancelAs, toStep, value, changes, ...rest } = parseJson(text) as Encoded
-  const plain = (encodedValue: string): unknown => toPlain(decodeValue(encodedValue) as Value)
+  const plain = (encodedValue: string): unknown => toPlain(decodeValue(encodedValue))
   return {
     ...rest,
     ...(value && { axes: value.axes, new_value: plain(value.data) }),

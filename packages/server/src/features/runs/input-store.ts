@@ -49,10 +49,10 @@ export function selectOpenInputs(reader: Reader, { runId, after, limit }: InputF
     .where('run.status', 'in', unfinished)
     .$if(runId !== undefined, query => query.where('run_input.run_id', '=', runId ?? ''))
     .$if(after !== undefined, query =>
-      query.where(({ eb, or, and }) =>
-        or([
+      query.where(eb =>
+        eb.or([
           eb('run_input.asked_at', '>', after?.askedAt ?? 0),
-          and([eb('run_input.asked_at', '=', after?.askedAt ?? 0), eb('run_input.id', '>', after?.id ?? '')]),
+          eb.and([eb('run_input.asked_at', '=', after?.askedAt ?? 0), eb('run_input.id', '>', after?.id ?? '')]),
         ]),
       ),
     )

@@ -66,7 +66,7 @@ function selectClaimable(
     .selectFrom('run')
     .select('id')
     .where('status', 'in', statuses)
-    .where(({ or, eb }) => or([eb('lease_until', 'is', null), eb('lease_until', '<=', databaseNow(dialect))]))
+    .where(eb => eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', databaseNow(dialect))]))
     .orderBy('position')
     .limit(limit)
     .execute()

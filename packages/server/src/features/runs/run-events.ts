@@ -2,7 +2,6 @@ import type { EngineEvent, ItemChange, RunRecord, StepRecord } from '@slipway/en
 import type { SnapshotItem } from '@slipway/engine/run/snapshot'
 import type { EventName } from '@slipway/protocol/events'
 import type { StepStatus } from '@slipway/protocol/runs'
-import { unreachable } from '@slipway/kit/unreachable'
 
 /** An event of a run before it has its number and time. */
 export interface RunEventDraft {
@@ -10,91 +9,21 @@ export interface RunEventDraft {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-/** The engine's event as clients know it. */
-export function toRunEvent(event: EngineEvent): RunEventDraft {
-  switch (event.type) {
-    case 'cycle:started':
-      return { event: event.type, data: { cycle: event.cycle } }
-    case 'cycle:completed':
-      return { event: event.type, data: { cycle: event.cycle, progress_made: event.progressMade } }
-    case 'inference:started':
-      return {
-        event: event.type,
-        data: {
-          flow_index: event.flowIndex,
-          execution: event.execution,
-          concept_name: event.conceptName,
-          sequence: event.sequence,
-        },
-      }
-    case 'inference:completed':
-      return {
-        event: event.type,
-        data: {
-          flow_index: event.flowIndex,
-          execution: event.execution,
-          detail: event.detail,
-          errors: event.errors,
-          is_loop: event.isLoop,
-          total_iterations: event.totalIterations,
-        },
-      }
-    case 'inference:pending':
-      return {
-        event: event.type,
-        data: {
-          flow_index: event.flowIndex,
-          execution: event.execution,
-          reason: event.reason,
-          iteration: event.iteration,
-        },
-      }
-    case 'inference:failed':
-    case 'inference:error':
-      return {
-        event: event.type,
-        data: { flow_index: event.flowIndex, execution: event.execution, error: event.error },
-      }
-    case 'inference:skipped':
-      return { event: event.type, data: { flow_index: event.flowIndex, by: event.by } }
-    case 'loop:progress':
-      return { event: event.type, data: { flow_index: event.flowIndex, stored: event.stored, total: event.total } }
-    case 'execution:progress':
-      return {
-        event: event.type,
-        data: {
-          completed_count: event.completedCount,
-          total_count: event.totalCount,
-          cycle_count: event.cycleCount,
-          current_inference: event.currentInference,
-        },
-      }
-    case 'breakpoint:hit':
-      return { event: event.type, data: { flow_index: event.flowIndex, execution: event.execution } }
-    case 'breakpoint:set':
-    case 'breakpoint:cleared':
-    case 'execution:run_to':
-      return { event: event.type, data: { flow_index: event.flowIndex } }
-    case 'breakpoints:cleared_all':
-    case 'execution:stepping':
-      return { event: event.type, data: {} }
-    case 'value:overridden':
-      return {
-        event: event.type,
-        data: { concept_name: event.conceptName, rerun_dependents: event.rerunDependents },
-      }
-    case 'function:modified':
-      return {
-        event: event.type,
-        data: { flow_index: event.flowIndex, keys: event.keys, has_prompt: event.hasPrompt },
-      }
-    case 'execution:partial_reset':
-      return { event: event.type, data: { flow_indexes: event.flowIndexes } }
-    case 'execution:restored':
-      return { event: event.type, data: { step: event.record } }
-    default:
-      return unreachable(event)
-  }
+/** The engine's event as clients know it: its fields under the names that are usual on the wire. */
+export function toRunEvent({ type, ...fields }: EngineEvent): RunEventDraft {
+  const data: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(fields)) data[wireName(name)] = value
+  return { event: type, data }
+}
+
+const wireNames = new Map([['record', 'step']])
+
+function wireName(name: string): string {
+  const known = wireNames.get(name)
+  if (known !== undefined) return known
+  const made = name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+  wireNames.set(name, made)
+  return made
 }
 
 /** The step statuses that these records change, in their order. */

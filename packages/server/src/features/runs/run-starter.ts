@@ -140,39 +140,37 @@ export class RunStarter {
     const { flowIndexes } = await preparedPlan(plan.plan, this.#deps.models)
     return {
       id,
-      family: fork?.from.family ?? id,
       seed: id,
       plan_id: plan.planId,
       plan_version: plan.version,
       plan_digest: plan.digest,
       status: 'pending',
-      mode: terms.mode ?? fork?.from.mode ?? 'parallel',
-      agent: this.#agent(terms.agent, fork?.from.agent ?? plan.plan.defaultAgent),
-      max_cycles: terms.max_cycles ?? fork?.from.max_cycles ?? plan.plan.maxCycles ?? this.#deps.defaultMaxCycles,
+      ...this.#manner(draft),
       idempotency_key: terms.idempotency_key ?? null,
       request_hash: requestHash,
       created_at: createdAt,
       started_at: null,
       completed_at: null,
-      seq: 0,
-      entries: 0,
-      records: fork?.start.records ?? 0,
-      emitted: fork?.start.emitted ?? 0,
-      starts: fork?.start.starts ?? 0,
+      ...originOf(id, fork),
       progress: JSON.stringify({ ...noProgress, total_count: flowIndexes.length }),
       error: null,
       held: null,
       breakpoints: '[]',
-      forked_from: fork?.from.id ?? null,
-      forked_at: fork?.step ?? null,
-      step_timeout_ms: milliseconds(terms.step_timeout_seconds),
-      input_timeout_ms: milliseconds(terms.input_timeout_seconds),
-      deadline_at: terms.timeout_seconds === undefined ? null : createdAt + (milliseconds(terms.timeout_seconds) ?? 0),
+      ...limitsOf(terms, createdAt),
       owner: null,
       lease: 0,
       lease_until: null,
       imported_at: null,
       compacted_at: null,
+    }
+  }
+
+  #manner({ terms, plan, fork }: RunDraft): Pick<NewRun, 'mode' | 'agent' | 'max_cycles'> {
+    const from = fork?.from
+    return {
+      mode: terms.mode ?? from?.mode ?? 'parallel',
+      agent: this.#agent(terms.agent, from?.agent ?? plan.plan.defaultAgent),
+      max_cycles: terms.max_cycles ?? from?.max_cycles ?? plan.plan.maxCycles ?? this.#deps.defaultMaxCycles,
     }
   }
 
@@ -243,6 +241,37 @@ export class RunStarter {
     if (byKey) throw new AppError('run.conflict', 'This idempotency key was used for another request. Use a new key.')
     if (runId === undefined || !(await findRun(read, runId))) return null
     throw new AppError('run.conflict', `There is a run with the id ${runId}. Leave \`run_id\` out, or choose another.`)
+  }
+}
+
+type Origin = Pick<
+  NewRun,
+  'family' | 'seq' | 'entries' | 'records' | 'emitted' | 'starts' | 'forked_from' | 'forked_at'
+>
+
+/** A fork goes on with the numbers of the state that it begins with; its journal and its events are its own. */
+function originOf(id: string, fork: RunFork | null): Origin {
+  const { records, emitted, starts } = fork?.start ?? { records: 0, emitted: 0, starts: 0 }
+  const source = fork && { family: fork.from.family, forked_from: fork.from.id, forked_at: fork.step }
+  return {
+    seq: 0,
+    entries: 0,
+    records,
+    emitted,
+    starts,
+    ...(source ?? { family: id, forked_from: null, forked_at: null }),
+  }
+}
+
+function limitsOf(
+  terms: RunTerms,
+  createdAt: number,
+): Pick<NewRun, 'step_timeout_ms' | 'input_timeout_ms' | 'deadline_at'> {
+  const timeout = milliseconds(terms.timeout_seconds)
+  return {
+    step_timeout_ms: milliseconds(terms.step_timeout_seconds),
+    input_timeout_ms: milliseconds(terms.input_timeout_seconds),
+    deadline_at: timeout === null ? null : createdAt + timeout,
   }
 }
 

@@ -103,15 +103,15 @@ export async function selectPlaces(reader: Reader, runIds: readonly string[]): P
   if (runIds.length === 0) return new Map()
   const rows = await reader
     .selectFrom('run')
-    .select([
+    .select(eb => [
       'run.id',
-      ({ selectFrom, fn, ref }) =>
-        selectFrom('run as before')
-          .select(fn.countAll<number>().as('place'))
-          .where('before.status', '=', 'pending')
-          .where('before.lease_until', 'is', null)
-          .whereRef('before.position', '<=', ref('run.position'))
-          .as('place'),
+      eb
+        .selectFrom('run as before')
+        .select(inner => inner.fn.countAll<number>().as('place'))
+        .where('before.status', '=', 'pending')
+        .where('before.lease_until', 'is', null)
+        .whereRef('before.position', '<=', eb.ref('run.position'))
+        .as('place'),
     ])
     .where('run.id', 'in', runIds)
     .where('run.status', '=', 'pending')
