@@ -1,6 +1,6 @@
 import { orAbort } from '@slipway/kit/abort'
 import { api } from '@slipway/protocol/api'
-import type { RunId, RunState } from '@slipway/protocol/runs'
+import type { RunState } from '@slipway/protocol/runs'
 import { createClient } from '@slipway/sdk/client'
 import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { expect, test } from 'vitest'
@@ -28,7 +28,7 @@ test('[RUN-29] a value is on disk once, however often it is written, also for fo
   expect(new Set((await outcomes()).map(({ outcome }) => outcome))).toEqual(new Set([`#${(await answers())[0]?.hash}`]))
   const steps = await read.selectFrom('run_step').select('record').where('run_id', '=', runId).execute()
   expect(steps.every(({ record }) => !record.includes(long.trim()))).toBe(true)
-  const fork = await bed.client.call(api.forkCheckpoint, { params: { run_id: runId as RunId }, body: { step: 2 } })
+  const fork = await bed.client.call(api.forkCheckpoint, { params: { run_id: runId }, body: { step: 2 } })
   await at(bed, fork.run_id, 'completed')
   expect((await bed.client.result(fork.run_id)).final_concepts[0]?.value).toBe(long)
   expect(await outcomes()).toHaveLength(6)
