@@ -66,6 +66,8 @@ export interface Home extends AsyncDisposable {
   readonly databaseUrl: string | null
   /** Size of all files and of the database. */
   bytes(): Promise<number>
+  /** What a Postgres has written to its log so far, whose files it uses again; null for others. */
+  logBytes(): Promise<number> | null
 }
 
 export async function makeHome(store: Store, cluster: PostgresCluster | null): Promise<Home> {
@@ -75,6 +77,7 @@ export async function makeHome(store: Store, cluster: PostgresCluster | null): P
     folder: folder.path,
     databaseUrl: database?.url ?? null,
     bytes: async () => bytesBelow(folder.path) + ((await database?.bytes()) ?? 0),
+    logBytes: () => database?.logBytes() ?? null,
     [Symbol.asyncDispose]: async () => {
       folder[Symbol.dispose]()
       await database?.drop()

@@ -83,8 +83,18 @@ export async function benchDisk(field: Field): Promise<Row[]> {
     growthWithLarge(field, contender),
   )
   const note = 'database, its log and folders of runs after a stop in order'
+  const logged = new Map(
+    [...small].flatMap(([contender, growths]) => {
+      const figures = growths.flatMap(({ log }) => (log === null ? [] : [log]))
+      return figures.length === 0 ? [] : [[contender, figures] as const]
+    }),
+  )
   return [
-    ...rowsOf({ name: 'bytes on disk per step', unit: 'bytes', better: 'lower', note }, small),
+    ...rowsOf(
+      { name: 'bytes on disk per step', unit: 'bytes', better: 'lower', note },
+      pick(small, growth => growth.disk),
+    ),
+    ...rowsOf({ name: 'bytes written to the log of Postgres per step', unit: 'bytes', better: 'lower' }, logged),
     ...rowsOf(
       {
         name: 'bytes on disk per step, runs with 1 MB that no step changes',
@@ -97,18 +107,29 @@ export async function benchDisk(field: Field): Promise<Row[]> {
   ]
 }
 
-async function growthOfSteps(field: Field, contender: Contender): Promise<number> {
+interface Growth {
+  readonly disk: number
+  readonly log: number | null
+}
+
+async function growthOfSteps(field: Field, contender: Contender): Promise<Growth> {
   await using home = await makeHome(contender.store, field.cluster)
-  const playTo = async (steps: number): Promise<number> => {
+  const playTo = async (steps: number): Promise<{ readonly bytes: number; readonly log: number | null }> => {
+    const from = await home.logBytes()
     await using session = await contender.open(home, { concurrency: 16 })
     await session.play({ runs: diskRuns, steps })
     await session[Symbol.asyncDispose]()
-    return home.bytes()
+    const to = await home.logBytes()
+    return { bytes: await home.bytes(), log: from === null || to === null ? null : to - from }
   }
-  // The difference leaves out what an empty database takes, and what each run takes by itself.
   const before = await playTo(stepsAlone)
   const after = await playTo(stepsAlone + stepsOfRun)
-  return (after - 2 * before + (await emptyBytes(field, contender))) / (diskRuns * stepsOfRun)
+  const newSteps = diskRuns * stepsOfRun
+  return {
+    // The differences leave out what an empty database takes, and what each run takes by itself.
+    disk: (after.bytes - 2 * before.bytes + (await emptyBytes(field, contender))) / newSteps,
+    log: after.log === null ? null : after.log / (diskRuns * (stepsAlone + stepsOfRun)),
+  }
 }
 
 async function emptyBytes(field: Field, contender: Contender): Promise<number> {

@@ -24,6 +24,7 @@ export function removeFolder(path: string): void {
   folders.delete(path)
 }
 
+const dyingMs = 300
 let isWatching = false
 
 function watchForEnd(): void {
@@ -32,7 +33,11 @@ function watchForEnd(): void {
   process.once('SIGINT', () => process.exit(130))
   process.once('SIGTERM', () => process.exit(143))
   process.once('exit', () => {
-    for (const child of children) child.kill('SIGKILL')
+    if (children.size > 0) {
+      for (const child of children) child.kill('SIGKILL')
+      // Until they are gone they may make folders anew; nothing else can be waited for in here.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, dyingMs)
+    }
     for (const folder of folders) removeFolder(folder)
   })
 }

@@ -27,6 +27,8 @@ const settings = {
 export interface PostgresDatabase {
   readonly url: string
   bytes(): Promise<number>
+  /** What has been written to the log of the whole cluster so far. */
+  logBytes(): Promise<number>
   drop(): Promise<void>
 }
 
@@ -79,6 +81,7 @@ export class PostgresCluster implements AsyncDisposable {
         await this.#query(name, 'checkpoint')
         return Number(await this.#query(name, `select pg_database_size('${name}')`))
       },
+      logBytes: async () => Number(await this.#query(name, "select pg_current_wal_lsn() - '0/0'::pg_lsn")),
       drop: async () => {
         await this.#query('postgres', `drop database ${name} with (force)`)
       },
