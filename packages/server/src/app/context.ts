@@ -15,6 +15,11 @@ import {
   type ModelsConfig,
 } from '#features/models/models'
 import { Plans, type PlanRuns } from '#features/plans/plans'
+import { InputUpload } from '#features/runs/input-upload'
+import type { ArchiveParts } from '#features/runs/archive-routes'
+import { Retention } from '#features/runs/retention'
+import { RunExport } from '#features/runs/run-export'
+import { RunImport } from '#features/runs/run-import'
 import { Runs } from '#features/runs/runs'
 import { checkRequirements } from '#features/sandboxes/requirements'
 import { openPythonSandboxes, type PythonSandboxes, type SandboxLimits } from '#features/sandboxes/sandboxes'
@@ -33,6 +38,8 @@ export interface Context {
   readonly sandboxes: Lazy<PythonSandboxes>
   readonly plans: Plans
   readonly runs: Runs
+  /** Runs as files, and their end. */
+  readonly archives: ArchiveParts
 }
 
 export interface ContextOptions {
@@ -90,7 +97,30 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
       stalledAfterMs: settings.stalledAfterSeconds * 1000,
     })
   open.use(runs)
-  return { log, db, events, models, sandboxes, plans, runs }
+  const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
+  open.use(archives.retention)
+  return { log, db, events, models, sandboxes, plans, runs, archives }
+}
+
+function archiveParts(
+  parts: Pick<Context, 'log' | 'db' | 'events' | 'models' | 'plans' | 'runs'> & { readonly now: () => number },
+  settings: Settings,
+): ArchiveParts {
+  const { runs } = parts
+  const { runsDir } = pathsOf(settings)
+  const settled = (runId: string): Promise<void> => runs.settled(runId)
+  const maxBytes = settings.maxBodyBytes
+  return {
+    exports: new RunExport({ ...parts, runsDir, settled }),
+    imports: new RunImport({ ...parts, runsDir, maxBytes, view: row => runs.view(row) }),
+    retention: new Retention({
+      ...parts,
+      runsDir,
+      settled,
+      policy: { days: settings.retentionDays, runs: settings.retentionRuns },
+    }),
+    uploads: new InputUpload({ ...parts, people: runs.people, runsDir, maxBytes }),
+  }
 }
 
 // Runs are made of plans, and plans must not go while runs need them: the one loop, closed here.

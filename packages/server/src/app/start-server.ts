@@ -3,6 +3,7 @@ import { eventRoutes, eventSockets } from '#features/events/event-routes'
 import { planRoutes } from '#features/plans/plan-routes'
 import { checkpointRoutes, debugRoutes } from '#features/runs/debug-routes'
 import { inspectionRoutes } from '#features/runs/inspection-routes'
+import { archiveRoutes } from '#features/runs/archive-routes'
 import { runRoutes } from '#features/runs/run-routes'
 import { createListener, type Listener, type ListenerTimes } from '#http/listener'
 import { openApiRoutes } from '#http/openapi-routes'
@@ -54,6 +55,8 @@ export async function startServer(given: Partial<Settings>, options: StartOption
     .collectOrphans()
     .catch((error: unknown) => context.log.error({ error }, 'packages not cleaned'))
   open.defer(() => cleaning)
+  await context.archives.imports.tidy()
+  context.archives.retention.start()
   serverStarted(context.log, { url, startMs: Math.round(performance.now()) })
   const owned = open.move()
   let stopped: Promise<void> | null = null
@@ -72,10 +75,17 @@ export async function startServer(given: Partial<Settings>, options: StartOption
   }
 }
 
-function featureRoutes({ events, models, plans, runs }: Context): Parameters<typeof createListener>[0]['handlers'] {
+function featureRoutes({
+  archives,
+  events,
+  models,
+  plans,
+  runs,
+}: Context): Parameters<typeof createListener>[0]['handlers'] {
   return [
     ...planRoutes(plans),
     ...runRoutes(runs),
+    ...archiveRoutes(archives),
     ...checkpointRoutes(runs),
     ...debugRoutes(runs),
     ...inspectionRoutes(runs),

@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
 import type { IncomingMessage } from 'node:http'
 import { Transform, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -61,6 +62,55 @@ async function receiveForm(request: IncomingMessage, options: UploadOptions): Pr
   }
 }
 
+export interface FilesOptions extends Omit<UploadOptions, 'target' | 'maxBytes'> {
+  /** Of all files together. */
+  readonly maxBytes: number
+  readonly mostFiles: number
+  /** Where the files are put, under names of their own. */
+  readonly folder: string
+}
+
+export interface ReceivedFile {
+  /** As the client calls it; nothing about it is checked. */
+  readonly name: string
+  readonly path: string
+}
+
+/**
+ * Puts all files of a form on disk, chunk by chunk, in their order. Throws `body.unsupported`, `body.too_large`,
+ * `input.invalid`, and `cancelled` when the client goes away.
+ */
+export async function receiveFiles(request: IncomingMessage, options: FilesOptions): Promise<readonly ReceivedFile[]> {
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+  if (type !== 'multipart/form-data') throw noForm(type, options.field)
+  const { default: busboy } = await import('@fastify/busboy')
+  const { field, mostFiles, folder } = options
+  const limits = { files: mostFiles + 1, fields: 20, parts: mostFiles + 25, fieldSize: 1024, fieldNameSize: 200 }
+  const headers = { ...request.headers, 'content-type': request.headers['content-type'] ?? '' }
+  const form = openForm(() => new busboy.Busboy({ headers, limits: { ...limits, headerPairs: 20 } }))
+  const received: ReceivedFile[] = []
+  const saving: Promise<void>[] = []
+  const sum = { bytes: 0 }
+  let problem: AppError | null = null
+  form.on('file', (name, file, filename) => {
+    if (name !== field || received.length >= mostFiles) {
+      problem ??= name === field ? tooManyFiles(options) : wrongFile(name, field)
+      file.resume()
+      return
+    }
+    const path = join(folder, String(received.length))
+    received.push({ name: filename ?? '', path })
+    const saved = save(file, { ...options, target: path, sum })
+    saved.catch((error: unknown) => form.destroy(error as Error))
+    saving.push(saved)
+  })
+  await pipeline(request, form, { signal: options.signal }).catch((error: unknown) => formProblem(error, options))
+  await Promise.all(saving)
+  if (problem) throw problem as AppError
+  if (received.length === 0) throw new AppError('input.invalid', `The form has no file in the field "${field}".`)
+  return received
+}
+
 function openForm<T>(open: () => T): T {
   try {
     return open()
@@ -69,20 +119,23 @@ function openForm<T>(open: () => T): T {
   }
 }
 
-function formProblem(error: unknown, { signal }: UploadOptions): never {
+function formProblem(error: unknown, { signal }: Pick<UploadOptions, 'signal'>): never {
   if (signal.aborted) throw signal.reason
   if (error instanceof AppError) throw error
   throw new AppError('input.invalid', 'The form cannot be read: it ends too early or is damaged.', { cause: error })
 }
 
-async function save(content: Readable, options: UploadOptions): Promise<void> {
-  let bytes = 0
+async function save(
+  content: Readable,
+  options: Omit<UploadOptions, 'field'> & { readonly sum?: { bytes: number } | undefined },
+): Promise<void> {
+  const sum = options.sum ?? { bytes: 0 }
   const stalled = setTimeout(() => counted.destroy(tooSlow()), options.stallMs ?? usualStallMs)
   const counted = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       stalled.refresh()
-      bytes += chunk.length
-      done(bytes > options.maxBytes ? tooLarge(options) : null, chunk)
+      sum.bytes += chunk.length
+      done(sum.bytes > options.maxBytes ? tooLarge(options) : null, chunk)
     },
   })
   try {
@@ -101,7 +154,7 @@ function tooSlow(): AppError {
   return new AppError('input.invalid', 'The upload stopped arriving and was given up. Send it again.')
 }
 
-function tooLarge({ maxBytes }: UploadOptions): AppError {
+function tooLarge({ maxBytes }: Pick<UploadOptions, 'maxBytes'>): AppError {
   return new AppError('body.too_large', `The upload is larger than ${maxBytes} bytes (SLIPWAY_MAX_BODY_BYTES).`)
 }
 
@@ -111,6 +164,18 @@ function wrongFile(name: string, field: string): AppError {
     name === field
       ? `The form has several files in the field "${field}". Send one.`
       : `The form has a file in the field ${JSON.stringify(name.slice(0, 100))}; it belongs into "${field}".`,
+  )
+}
+
+function tooManyFiles({ mostFiles }: FilesOptions): AppError {
+  return new AppError('input.invalid', `The form has more than ${mostFiles} files.`)
+}
+
+function noForm(type: string, field: string): AppError {
+  const given = type === '' ? 'no Content-Type' : JSON.stringify(type.slice(0, 100))
+  return new AppError(
+    'body.unsupported',
+    `Files are sent as multipart/form-data in the field "${field}" (curl -F "${field}=@one.pdf"); this has ${given}.`,
   )
 }
 

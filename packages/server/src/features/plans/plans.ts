@@ -50,6 +50,9 @@ import { detailsText, detailsView, summaryText, summaryView } from './plan-view.
 import { readDeployedPlan, readNewPlan } from './reading.ts'
 import { Staging } from './staging.ts'
 
+export { checkedPath, TakenPaths, usualLimits, type ArchiveLimits } from './archive-rules.ts'
+export { unpack } from './archive.ts'
+
 /** What plans must know of the runs that use them. */
 export interface PlanRuns {
   /** Ids of the plan's runs that are not over. */

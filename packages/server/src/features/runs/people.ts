@@ -204,7 +204,7 @@ function askedFor(key: string): string {
 }
 
 // The same question of the same run has the same id, whatever server asks it again.
-function inputId({ runId, key }: Pick<Question, 'runId' | 'key'>): string {
+export function inputId({ runId, key }: Pick<Question, 'runId' | 'key'>): string {
   const hash = createHash('sha256').update(`${runId}\n${key}`).digest('hex')
   return `in_${hash.slice(0, 20)}`
 }

@@ -93,10 +93,11 @@ export class Retention implements AsyncDisposable {
 
   /** Deletes one run. Throws `run.unknown`, and `run.state` for one that is not over. */
   async delete(runId: string): Promise<void> {
-    await this.#deps.settled(runId)
     const row = await findRun(this.#deps.db.read, runId)
     if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
     const { completed_at: completedAt } = row
+    // What drove it may still be letting go of its files.
+    if (completedAt !== null) await this.#deps.settled(runId)
     const remains = completedAt === null ? null : await this.#takeAway({ ...row, completed_at: completedAt })
     if (remains === null)
       throw new AppError(
@@ -182,7 +183,10 @@ export class Retention implements AsyncDisposable {
   }
 
   async *#plans(only?: string): AsyncGenerator<string> {
-    if (only !== undefined) return yield only
+    if (only !== undefined) {
+      yield only
+      return
+    }
     for (let after = ''; ;) {
       const page = await selectPlansWithRuns(this.#deps.db.read, { after, limit: plansAtOnce })
       yield* page

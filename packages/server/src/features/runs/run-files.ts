@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { provisionCandidates, type ProvisionDirs } from '@slipway/engine/plan/provisions'
 import { AppError } from '@slipway/protocol/errors'
 
@@ -82,7 +83,16 @@ export class RunFiles {
   }
 
   /** Writes through a new file that then takes the name, so that nobody sees half of it. Gives the absolute path. */
-  async write(path: string, content: string): Promise<string> {
+  write(path: string, content: string): Promise<string> {
+    return this.#put(path, handle => handle.writeFile(content))
+  }
+
+  /** As `write`, with what is in a file of the server's own. */
+  copyIn(path: string, source: string): Promise<string> {
+    return this.#put(path, handle => pipeline(createReadStream(source), handle.createWriteStream({ autoClose: false })))
+  }
+
+  async #put(path: string, fill: (handle: FileHandle) => Promise<void>): Promise<string> {
     const target = this.#inside(path)
     const folder = await this.#makeFolder(dirname(target), path)
     const temporary = join(folder, `.slipway-${randomBytes(6).toString('hex')}`)
@@ -92,7 +102,7 @@ export class RunFiles {
         constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW,
         0o666,
       )
-      await handle.writeFile(content)
+      await fill(handle)
     } catch (error) {
       await rm(temporary, { force: true })
       throw error

@@ -1,5 +1,7 @@
 import { cp, lstat, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, posix, relative } from 'node:path'
+import { sleep } from '@slipway/kit/abort'
+import { compact, isOriginal, readNote, removedFiles, restore, writeNote, type Copies } from './compacted-folder.ts'
 
 export interface Upload {
   /** Relative to the run's folder, forward slashes, made by the server. */
@@ -18,12 +20,21 @@ export class RunFolder {
     this.#folder = join(runsDir, runId)
   }
 
+  get path(): string {
+    return this.#folder
+  }
+
   get work(): string {
     return join(this.#folder, 'work')
   }
 
   get uploads(): string {
     return join(this.#folder, 'uploads')
+  }
+
+  /** Whether nothing of the run is on disk: it has no uploads, and has had no use for a copy of its package. */
+  async isEmpty(): Promise<boolean> {
+    return !(await exists(this.#folder))
   }
 
   /** Puts the uploads on disk, before the run is acknowledged. */
@@ -37,14 +48,63 @@ export class RunFolder {
     }
   }
 
+  /**
+   * Takes over what another run has written and removed, and its uploads, where this one has none of that name; the rest
+   * comes from its own package.
+   */
+  async copyFrom(source: RunFolder, packageFolder: string): Promise<void> {
+    const keepOwn = { recursive: true, force: false, preserveTimestamps: true }
+    if (await exists(source.uploads)) await cp(source.uploads, this.uploads, keepOwn)
+    if (!(await source.isPrepared())) return
+    const copies: Copies = { runFolder: source.path, packageFolder }
+    await mkdir(this.path, { recursive: true })
+    await writeNote(this.path, await removedFiles(copies))
+    const filter = async (from: string): Promise<boolean> => {
+      const found = await lstat(from).catch(() => null)
+      // What has just been taken away is as in the package.
+      return (
+        found !== null &&
+        (found.isDirectory() || !(await isOriginal(copies, relative(source.work, from)).catch(() => true)))
+      )
+    }
+    const copy = `${this.work}.new`
+    await rm(copy, { recursive: true, force: true })
+    await cp(source.work, copy, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true, filter })
+    if (await exists(this.uploads)) await cp(this.uploads, copy, { recursive: true, preserveTimestamps: true })
+    await rename(copy, this.work)
+  }
+
   /** Copies the package and the uploads, once: the copy takes its name only when it is whole. */
   async prepare(packageFolder: string): Promise<void> {
+    if ((await readNote(this.path)) !== null) return restore({ runFolder: this.path, packageFolder })
     if (await exists(this.work)) return
     const copy = `${this.work}.new`
     await rm(copy, { recursive: true, force: true })
     await cp(packageFolder, copy, { recursive: true, preserveTimestamps: true })
     if (await exists(this.uploads)) await cp(this.uploads, copy, { recursive: true, preserveTimestamps: true })
     await rename(copy, this.work)
+  }
+
+  /** Whether the run has needed its files. */
+  isPrepared(): Promise<boolean> {
+    return exists(this.work)
+  }
+
+  /** Resolves once no copy of the package is being made. */
+  async whenSettled(): Promise<void> {
+    // What is there for longer was left by a crash, and is made anew.
+    for (let waits = 0; waits < 500 && (await exists(`${this.work}.new`)); waits++) await sleep(20)
+  }
+
+  /** Takes away what `work/` has in common with the package, until it is prepared again. */
+  compact(packageFolder: string): Promise<void> {
+    return compact({ runFolder: this.path, packageFolder })
+  }
+
+  /** Whether `work/` lacks this file only because the package has it. */
+  async isInPackage(path: string): Promise<boolean> {
+    const removed = await readNote(this.path)
+    return removed !== null && !removed.includes(posix.normalize(path))
   }
 
   /**

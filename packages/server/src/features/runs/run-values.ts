@@ -58,29 +58,39 @@ export class ValueWriter {
   }
 }
 
-const tokenInJson = /\{"#":"([A-Za-z0-9_-]{43})"\}/g
+// With backslashes where the JSON stands in a text of other JSON.
+const tokenInJson = /\{\\*"#\\*":\\*"([A-Za-z0-9_-]{43})\\*"\}/g
+
+/** The hashes of all values that these texts refer to. */
+export function hashesIn(texts: readonly string[]): Set<string> {
+  const hashes = new Set<string>()
+  for (const text of texts) {
+    if (text.startsWith('#')) hashes.add(text.slice(1))
+    else for (const [, key = ''] of text.matchAll(tokenInJson)) hashes.add(key)
+  }
+  return hashes
+}
+
+/** Gives those of these values that there are, by hash. */
+export type ValueSource = (hashes: readonly string[]) => Promise<ReadonlyMap<string, string>>
 
 /** Reads back what a `ValueWriter` of the same family wrote. */
 export class ValueReader {
-  readonly #reader: Reader
+  readonly #source: ValueSource
   readonly #family: string
   readonly #loaded = new Map<string, string>()
   readonly #references = new Map<string, Reference>()
 
-  constructor(reader: Reader, family: string) {
-    this.#reader = reader
+  constructor(source: Reader | ValueSource, family: string) {
+    this.#source = typeof source === 'function' ? source : hashes => selectValues(source, family, hashes)
     this.#family = family
   }
 
   /** Fetches all that these texts refer to. */
   async load(texts: readonly string[]): Promise<void> {
-    const wanted = new Set<string>()
-    for (const text of texts) {
-      if (text.startsWith('#')) wanted.add(text.slice(1))
-      else for (const [, key = ''] of text.matchAll(tokenInJson)) wanted.add(key)
-    }
+    const wanted = hashesIn(texts)
     for (const key of this.#loaded.keys()) wanted.delete(key)
-    const found = await selectValues(this.#reader, this.#family, [...wanted])
+    const found = await this.#source([...wanted])
     for (const [key, data] of found) this.#loaded.set(key, data)
   }
 

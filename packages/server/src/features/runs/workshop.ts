@@ -43,13 +43,14 @@ export class Workshop {
     packageTexts.set(this.#plan, kept)
     const known = kept.get(path)
     if (known !== undefined) return { text: known, isFixed: true }
+    if (await this.#hasNewFiles(path)) return { text: await (await this.files()).read(path), isFixed: false }
     const text = await this.#packageFiles().read(path)
     if (text.length <= longestKeptText && kept.size < mostKeptTexts) kept.set(path, text)
     return { text, isFixed: true }
   }
 
   async exists(path: string): Promise<{ readonly exists: boolean; readonly isFixed: boolean }> {
-    const isFixed = await this.#isUntouched()
+    const isFixed = (await this.#isUntouched()) && !(await this.#hasNewFiles(path))
     return { exists: await (isFixed ? this.#packageFiles() : await this.files()).exists(path), isFixed }
   }
 
@@ -70,6 +71,13 @@ export class Workshop {
     if (this.#files !== null) return false
     this.#untouched ??= this.#folder.isEmpty()
     return this.#untouched
+  }
+
+  // A person may have sent files meanwhile, which are not in the package.
+  async #hasNewFiles(path: string): Promise<boolean> {
+    if ((await this.#packageFiles().exists(path)) || (await this.#folder.isEmpty())) return false
+    await this.files()
+    return true
   }
 
   #packageFiles(): RunFiles {
