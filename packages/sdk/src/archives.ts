@@ -25,7 +25,11 @@ export interface ArchiveMethods {
    */
   exportRun(id: string, options?: Waiting): Promise<ReadableStream<Uint8Array>>
   /** Takes in an exported run; it is replayed first. A `Blob` of a file is sent without being read into memory. */
-  importRun(archive: Uint8Array | Blob, options?: Waiting): Promise<ImportReply>
+  importRun(
+    archive: Uint8Array | Blob,
+    /** `runId`: another id, where the run's own is taken. */
+    options?: { readonly runId?: string | undefined } & Waiting,
+  ): Promise<ImportReply>
   /** Deletes a run that is over, with everything that belongs to it. */
   deleteRun(id: string, options?: Waiting): Promise<ReplyOf<typeof api.deleteRun>>
   pruneRuns(options?: PruneOptions): Promise<PruneReply>
@@ -34,8 +38,9 @@ export interface ArchiveMethods {
 export function archiveMethods({ call, stream }: Transport): ArchiveMethods {
   return {
     exportRun: (id, wait) => stream(api.exportRun, { params: { id: asRunId(id) }, ...wait }),
-    importRun: (archive, { signal, timeoutMs } = {}) =>
+    importRun: (archive, { runId, signal, timeoutMs } = {}) =>
       call(api.importRun, {
+        query: { run_id: runId === undefined ? undefined : asRunId(runId) },
         uploads: [{ field: 'run', name: 'run.zip', type: 'application/zip', content: archive }],
         signal,
         timeoutMs: timeoutMs ?? uploadTimeoutMs,

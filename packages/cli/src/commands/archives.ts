@@ -26,6 +26,7 @@ export function addArchives(runs: Command, cli: Cli): void {
     .command('import')
     .description('Take in a run that was exported. It is replayed first, and refused when it does not add up.')
     .argument('<file>', 'archive of a run')
+    .option('--run-id <id>', 'another id, where its own is taken here')
     .action(cli.act(importRun))
   runs
     .command('delete')
@@ -99,10 +100,14 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-async function importRun({ client, terminal, json, printJson, signal }: Session, path: string): Promise<ExitCode> {
+async function importRun(
+  { client, terminal, json, printJson, signal }: Session,
+  path: string,
+  { runId }: { readonly runId?: string },
+): Promise<ExitCode> {
   const archive = await fileBlob(path)
   terminal.note(`Sending ${byteCount(archive.size)}; the run is then replayed …`)
-  const reply = await client.importRun(archive, { signal })
+  const reply = await client.importRun(archive, { runId, signal })
   if (json) printJson(reply)
   else {
     terminal.print(`Imported ${reply.run.run_id}: ${reply.replayed_steps} records were made again and are the same.`)

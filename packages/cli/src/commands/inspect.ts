@@ -176,5 +176,6 @@ function changeRow(change: ValueChange): string[] {
   const execution = change.execution === null ? '' : `#${change.execution}`
   const shape = change.axes === null ? '' : shapeText({ axes: change.axes, shape: change.shape ?? [] })
   const value = change.axes === null ? '(cleared)' : `${valueText(change.data, false)}${change.truncated ? ' …' : ''}`
-  return [String(change.step), change.flow_index ?? 'by hand', execution, localTime(change.at), shape, value]
+  const by = change.flow_index ?? (change.step === 0 ? 'given' : 'by hand')
+  return [String(change.step), by, execution, localTime(change.at), shape, value]
 }
