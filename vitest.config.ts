@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const tests = (suffix: string): string => `{packages,tests,examples}/**/*.${suffix}.ts`
+const faults = 'tests/faults/**/*.services.test.ts'
 const others = ['shared', 'db', 'services', 'server', 'browser'].map(kind => tests(`${kind}.test`))
 
 export default defineConfig({
@@ -36,9 +37,19 @@ export default defineConfig({
           name: 'services',
           // Tests of the database run in `server` on SQLite and here on Postgres.
           include: [tests('services.test'), tests('browser.test'), tests('db.test')],
-          exclude: ['**/node_modules/**'],
+          exclude: ['**/node_modules/**', faults],
           globalSetup: 'tests/testbed/postgres-setup.ts',
           testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: [faults],
+          exclude: ['**/node_modules/**'],
+          globalSetup: ['tests/testbed/postgres-setup.ts', 'tests/testbed/program-setup.ts'],
+          testTimeout: 600_000,
           hookTimeout: 120_000,
         },
       },

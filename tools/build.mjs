@@ -1,4 +1,5 @@
-// Bundles the programs into dist/, so that they run with Node and the packages in `external` alone.
+// Bundles the programs into dist/, or the folder that is named, so that they run with Node and the packages in
+// `external` alone.
 import { build } from 'esbuild'
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 
@@ -15,7 +16,7 @@ const folders = { page: 'packages/server/src/app/page', docs: 'packages/server/s
 /** Loaded from node_modules as they are. */
 const external = ['pyodide', 'pyodide/*']
 
-const out = 'dist'
+const [out = 'dist'] = process.argv.slice(2)
 const options = {
   bundle: true,
   platform: 'node',

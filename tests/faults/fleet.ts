@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { sleep } from '@slipway/kit/abort'
 import { AppError } from '@slipway/protocol/errors'
 import { createClient, type Client } from '@slipway/sdk/client'
+import { inject } from 'vitest'
 import { launchChildServer, type LaunchedServer } from '../testbed/child-server.ts'
 import { keptPort } from '../testbed/free-port.ts'
 import type { Random } from './random.ts'
@@ -21,6 +22,7 @@ export interface FleetOptions {
   readonly agentsFile: string
   readonly env: Readonly<Record<string, string>>
   readonly random: Random
+  readonly nodeArguments?: readonly string[] | undefined
 }
 
 /** Real servers on one data folder and database. */
@@ -49,6 +51,8 @@ export class Fleet implements AsyncDisposable {
   launch(at: number): void {
     const port = this.#ports[at] ?? 0
     const server = launchChildServer(this.#options.dataDir, {
+      program: inject('serverProgram'),
+      nodeArguments: this.#options.nodeArguments,
       env: {
         SLIPWAY_PORT: String(port),
         SLIPWAY_LOG_LEVEL: 'warn',

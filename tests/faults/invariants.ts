@@ -1,18 +1,20 @@
 import { existsSync } from 'node:fs'
-import { parseJson } from '@slipway/kit/json'
+import type { RunEvent } from '@slipway/protocol/events'
 import type { Database } from '@slipway/server/db/database'
+import { readEvents } from '@slipway/server/features/events/event-store'
 
 /**
  * What must hold in a database whatever has happened, at a moment at which no server works on it. Gives one sentence
  * per violation.
  */
 export async function violations(db: Database): Promise<string[]> {
+  const events = await readEvents(db.read, { runId: null, after: 0, limit: null })
   const found = await Promise.all([
-    eventNumbers(db),
+    eventNumbers(db, events),
     journalNumbers(db),
     stepNumbers(db),
     endings(db),
-    tellings(db),
+    tellings(db, events),
     references(db),
     people(db),
   ])
@@ -29,17 +31,16 @@ export async function fileViolations(file: string): Promise<string[]> {
 }
 
 /** Ids of all events are 1 to the counter; numbers within a run are 1 to its last one and rise with the ids. */
-async function eventNumbers(db: Database): Promise<string[]> {
+async function eventNumbers(db: Database, events: readonly RunEvent[]): Promise<string[]> {
   const found: string[] = []
-  const events = await db.read.selectFrom('event').select(['id', 'run_id', 'seq']).orderBy('id').execute()
   const counter = await db.read.selectFrom('event_counter').select('last').executeTakeFirst()
   const last = new Map<string, number>()
   for (const [index, { id, run_id: runId, seq }] of events.entries()) {
-    if (Number(id) !== index + 1) found.push(`event ${id} is the ${index + 1}th of all`)
+    if (id !== index + 1) found.push(`event ${id} is the ${index + 1}th of all`)
     if (runId === null) continue
     const expected = (last.get(runId) ?? 0) + 1
-    if (Number(seq) !== expected) found.push(`run ${runId} has event ${seq} where ${expected} is next`)
-    last.set(runId, Number(seq))
+    if (seq !== expected) found.push(`run ${runId} has event ${seq} where ${expected} is next`)
+    last.set(runId, seq)
   }
   if (Number(counter?.last ?? 0) !== events.length) found.push(`${events.length} events, counted as ${counter?.last}`)
   for (const { id, seq } of await db.read.selectFrom('run').select(['id', 'seq']).execute()) {
@@ -113,9 +114,8 @@ async function endings(db: Database): Promise<string[]> {
 }
 
 /** What a run tells of itself is so: one start, the end that it has, each call and step ended as often as it says. */
-async function tellings(db: Database): Promise<string[]> {
+async function tellings(db: Database, events: readonly RunEvent[]): Promise<string[]> {
   const found: string[] = []
-  const events = await db.read.selectFrom('event').select(['run_id', 'event', 'data']).orderBy('id').execute()
   const calls = await db.read.selectFrom('run_call').select(['run_id', 'key', 'type']).execute()
   for (const { id, status } of await db.read.selectFrom('run').select(['id', 'status']).execute()) {
     const ofRun = events.filter(event => event.run_id === id)
@@ -125,7 +125,7 @@ async function tellings(db: Database): Promise<string[]> {
       found.push(`run ${id} is ${status} and tells of ${ofRun.at(-1)?.event} last`)
     const ended = ofRun
       .filter(({ event }) => /^(llm|tool):call_(completed|failed)$/.test(event))
-      .map(({ data }) => (parseJson(data) as { readonly key?: string }).key ?? '')
+      .map(event => String(event['key']))
     const answered = calls.filter(call => call.run_id === id && /^(model|script)\./.test(call.type))
     const [told, kept] = [ended, answered.map(({ key }) => key)].map(keys => keys.sort().join(' '))
     if (told !== kept) found.push(`run ${id} tells of the ends of the calls ${told}, and has ${kept}`)

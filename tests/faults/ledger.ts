@@ -34,6 +34,12 @@ export class Ledger {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
   }
 
+  /** Answers so far, but for those to people who pause and resume. */
+  progress(): number {
+    const counted = [...this.counts].filter(([what]) => !/^(pause|resume) /.test(what))
+    return counted.reduce((sum, [, count]) => sum + count, 0)
+  }
+
   unfinished(): LedgerRun[] {
     return this.runs.filter(({ watcher }) => watcher !== null && !watcher.isDone())
   }

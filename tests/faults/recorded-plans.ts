@@ -47,6 +47,7 @@ function packageOf(given: ConformanceCase, golden: PyDict): Uint8Array {
   try {
     fillFolder(folder, given, { root, golden })
     const files = filesBelow(folder)
+    leaveOutOtherPlans(files)
     const inside = (path: string): string => relative(given.baseDir, path).replaceAll('\\', '/')
     const manifest = {
       name: given.name,
@@ -65,6 +66,15 @@ function packageOf(given: ConformanceCase, golden: PyDict): Uint8Array {
     return packPlan(files)
   } finally {
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+// A folder may hold the same plan once more, packed for another program.
+function leaveOutOtherPlans(files: Map<string, Uint8Array>): void {
+  for (const path of [...files.keys()].filter(name => name.endsWith('/manifest.json'))) {
+    if (!Buffer.from(files.get(path) ?? []).includes('"entry"')) continue
+    for (const name of [...files.keys()])
+      if (name.startsWith(path.slice(0, -'manifest.json'.length))) files.delete(name)
   }
 }
 

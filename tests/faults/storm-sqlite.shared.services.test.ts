@@ -2,24 +2,20 @@ import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { describe, expect, test } from 'vitest'
 import { hasRecordedPlans, recordedPlans } from './recorded-plans.ts'
 import { chain } from './storm-plans.ts'
-import { storm } from './storm.ts'
+import { killsOr, storm } from './storm.ts'
 
 describe.skipIf(!hasRecordedPlans)(`real plans${hasRecordedPlans ? '' : ' (nothing is recorded here)'}`, () => {
-  test(
-    '[RUN-1] [RUN-6] [RUN-7] [RUN-31] [RUN-42] run to their ends on a server on SQLite that is killed again and again',
-    { timeout: 600_000 },
-    async () => {
-      await using folder = await temporaryDataFolder()
-      const report = await storm({
-        title: 'Storm over real plans on SQLite',
-        plans: [...recordedPlans(), chain()],
-        kills: 100,
-        dataDir: folder.path,
-        postgres: null,
-      })
-      expect(report.problems).toEqual([])
-      expect(report.kills).toBeGreaterThanOrEqual(100)
-      expect(report.runs).toBeGreaterThan(20)
-    },
-  )
+  test('[RUN-1] [RUN-6] [RUN-7] [RUN-31] [RUN-42] run to their ends on a server on SQLite that is killed again and again', async () => {
+    await using folder = await temporaryDataFolder()
+    const report = await storm({
+      title: 'Storm over real plans on SQLite',
+      plans: [...recordedPlans(), chain()],
+      kills: killsOr(100),
+      dataDir: folder.path,
+      postgres: null,
+    })
+    expect(report.problems).toEqual([])
+    expect(report.kills).toBeGreaterThanOrEqual(killsOr(100))
+    expect(report.runs).toBeGreaterThan(0)
+  })
 })

@@ -34,7 +34,8 @@ export interface StormReport {
 
 const slots = 400
 // Long enough for a machine with nothing else to do; a run that hangs is found by it.
-const settleMs = 120_000
+const settleMs = 180_000
+const longestLifeMs = 5_000
 
 /** Kills servers again and again while they are used, and then looks whether everything that was promised is so. */
 export async function storm(options: StormOptions): Promise<StormReport> {
@@ -65,7 +66,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
   let marks: Mark[]
   {
     await using reader = postgres === null ? sqliteMarks(place) : await postgresMarks(postgres)
-    marks = await killAround({ fleet, world, random, reader, kills: options.kills })
+    marks = await killAround({ fleet, world, ledger, random, reader, kills: options.kills })
   }
   isOver.abort()
   await fleet.ready()
@@ -95,12 +96,17 @@ export async function storm(options: StormOptions): Promise<StormReport> {
   }
   if (postgres === null) problems.push(...(await fileViolations(place)))
   console.log(`${title}: ${JSON.stringify(Object.fromEntries([...ledger.counts].sort()))}`)
-  if (problems.length > 0) console.log(fleet.complaints())
+  if (problems.length > 0) console.log(problems.slice(0, 20).join('\n'), fleet.complaints().slice(-5_000))
   return {
     kills: options.kills,
     runs: ledger.runs.filter(({ isAcknowledged }) => isAcknowledged).length,
     problems: problems.map(problem => `${problem} (seed ${random.seed})`),
   }
+}
+
+/** How often to kill: as said, or as SLIPWAY_FAULT_KILLS says, for a quick look or for a long night. */
+export function killsOr(usual: number): number {
+  return Number(process.env['SLIPWAY_FAULT_KILLS'] ?? usual)
 }
 
 /** What each plan comes to when nothing happens to the servers, by plan; and under `other` an overridden chain. */
@@ -134,20 +140,27 @@ async function undisturbed(options: {
 interface Killing {
   readonly fleet: Fleet
   readonly world: ModelWorld
+  readonly ledger: Ledger
   readonly random: Random
   readonly reader: MarkReader
   readonly kills: number
 }
 
-async function killAround({ fleet, world, random, reader, kills }: Killing): Promise<Mark[]> {
+/** Ends lives at any moment: while a server starts, at once, or after it has done a few things, however long that takes. */
+async function killAround({ fleet, world, ledger, random, reader, kills }: Killing): Promise<Mark[]> {
   const marks: Mark[] = []
   for (let killed = 0; killed < kills;) {
     const victims = fleet.berths.flatMap((_, at) => (random.chance(0.6) ? [at] : []))
     if (victims.length === 0) continue
     const [first = 0] = victims
-    // Most lives begin; some end while they do.
-    if (random.chance(0.85)) await fleet.at(first).server.ready
-    await sleep(random.between(0, random.chance(0.8) ? 400 : 1200))
+    if (random.chance(0.85)) {
+      await fleet.at(first).server.ready
+      const done = (): number => world.asked.length + ledger.progress()
+      const enough = done() + random.between(0, 60)
+      for (const start = performance.now(); done() < enough && performance.now() - start < longestLifeMs;)
+        await sleep(5)
+      await sleep(random.between(0, 30))
+    } else await sleep(random.between(0, 400))
     const pids: number[] = []
     for (const at of victims) pids.push(await fleet.kill(at))
     killed += victims.length

@@ -28,6 +28,8 @@ export interface LaunchedServer extends Omit<ChildServer, 'url'> {
 
 export interface LaunchOptions {
   readonly env?: Readonly<Record<string, string>> | undefined
+  /** The file to start; the source unless another is given. */
+  readonly program?: string | undefined
   /** What Node is given before the server's file. */
   readonly nodeArguments?: readonly string[] | undefined
 }
@@ -36,9 +38,9 @@ const longestOutput = 100_000
 
 export function launchChildServer(
   dataDir: string,
-  { env = {}, nodeArguments = [] }: LaunchOptions = {},
+  { env = {}, program = main, nodeArguments = [] }: LaunchOptions = {},
 ): LaunchedServer {
-  const child = spawn(process.execPath, [...nodeArguments, main], {
+  const child = spawn(process.execPath, [...nodeArguments, program], {
     env: { ...compileCache(), PATH: process.env['PATH'] ?? '', SLIPWAY_DATA_DIR: dataDir, SLIPWAY_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
