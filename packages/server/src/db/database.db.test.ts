@@ -1,10 +1,9 @@
-import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import type { Tx } from './database.ts'
 import { onDatabases } from './testing.ts'
 
 function event(id: number, over: object = {}) {
-  return { id, run_id: 'a', seq: id, event: 'e', ts: 0.5, data: '{}', ...over }
+  return { id, run_id: 'a', seq: id, events: '{}', ...over }
 }
 
 onDatabases('database', databases => {
@@ -71,7 +70,7 @@ onDatabases('database', databases => {
     const rows = Array.from({ length: count }, (_, index) =>
       event(index + 1, {
         run_id: index % 2 === 0 ? null : `run "${index}"`,
-        data: JSON.stringify({ '\\': `{${index},}` }),
+        events: JSON.stringify({ '\\': `{${index},}` }),
       }),
     )
     await db.transaction(tx => tx.insertAll('event', rows))
@@ -80,26 +79,26 @@ onDatabases('database', databases => {
 
   test('[DB-3] large texts are inserted as well', async () => {
     await using db = await databases.open()
-    const rows = Array.from({ length: 5 }, (_, index) => event(index + 1, { data: String(index).repeat(3_000_000) }))
+    const rows = Array.from({ length: 5 }, (_, index) => event(index + 1, { events: String(index).repeat(3_000_000) }))
     await db.transaction(tx => tx.insertAll('event', rows))
     const found = await db.read
       .selectFrom('event')
-      .select(({ fn }) => fn<number>('length', ['data']).as('length'))
+      .select(({ fn }) => fn<number>('length', ['events']).as('length'))
       .execute()
     expect(found).toEqual(rows.map(() => ({ length: 3_000_000 })))
   })
 
   test('[DB-3] an existing key refuses all rows, or is left as it is', async () => {
     await using db = await databases.open()
-    await db.transaction(tx => tx.insertAll('event', [event(5, { data: 'first' })]))
-    const more = [event(4), event(5, { data: 'second' }), event(6)]
+    await db.transaction(tx => tx.insertAll('event', [event(5, { events: 'first' })]))
+    const more = [event(4), event(5, { events: 'second' }), event(6)]
     await expect(db.transaction(tx => tx.insertAll('event', more))).rejects.toThrow()
     expect(await db.read.selectFrom('event').select('id').execute()).toEqual([{ id: 5 }])
     await db.transaction(tx => tx.insertMissing('event', more))
-    expect(await db.read.selectFrom('event').select(['id', 'data']).orderBy('id').execute()).toEqual([
-      { id: 4, data: '{}' },
-      { id: 5, data: 'first' },
-      { id: 6, data: '{}' },
+    expect(await db.read.selectFrom('event').select(['id', 'events']).orderBy('id').execute()).toEqual([
+      { id: 4, events: '{}' },
+      { id: 5, events: 'first' },
+      { id: 6, events: '{}' },
     ])
   })
 
@@ -122,40 +121,42 @@ onDatabases('database', databases => {
       '"',
       '{}',
     ]
-    const rows = texts.map((data, index) => event(index + 1, { data }))
+    const rows = texts.map((events, index) => event(index + 1, { events }))
     await db.transaction(async tx => {
       await tx.insertAll('event', rows.slice(0, 8))
       await tx.sql.insertInto('event').values(rows.slice(8)).execute()
     })
-    const found = await db.read.selectFrom('event').select('data').orderBy('id').execute()
-    expect(found.map(row => row.data)).toEqual(texts)
+    const found = await db.read.selectFrom('event').select('events').orderBy('id').execute()
+    expect(found.map(row => row.events)).toEqual(texts)
     for (const text of texts) {
-      expect(await db.read.selectFrom('event').select('data').where('data', '=', text).execute()).toEqual([
-        { data: text },
+      expect(await db.read.selectFrom('event').select('events').where('events', '=', text).execute()).toEqual([
+        { events: text },
       ])
     }
     const plain = ['B', 'a', 'ä', 'é', '😀']
     const ordered = await db.read
       .selectFrom('event')
-      .select('data')
-      .where('data', 'in', plain)
-      .orderBy('data')
+      .select('events')
+      .where('events', 'in', plain)
+      .orderBy('events')
       .execute()
-    expect(ordered.map(row => row.data)).toEqual(plain)
+    expect(ordered.map(row => row.events)).toEqual(plain)
   })
 
   test('[DB-5] numbers come back', async () => {
     await using db = await databases.open()
     const reals = [0, -0.1, 1 / 3, 1e300, 5e-324, 1_700_000_000_000.123, Number.MAX_SAFE_INTEGER]
-    const rows = reals.map((ts, index) => event(Number.MAX_SAFE_INTEGER - index, { ts }))
-    await db.transaction(tx => tx.insertAll('event', rows))
-    const found = await db.read.selectFrom('event').select(['id', 'ts']).orderBy('id', 'desc').execute()
-    expect(found).toEqual(rows.map(({ id, ts }) => ({ id, ts })))
+    const first = Number.MAX_SAFE_INTEGER
+    const rows = reals.map((at, index) => {
+      return { run_id: 'a', n: first - index, at, kind: 'step', cycle: index, flow_index: null, record: '{}' }
+    })
+    await db.transaction(tx => tx.insertAll('run_step', rows))
+    expect(await db.read.selectFrom('run_step').selectAll().orderBy('n', 'desc').execute()).toEqual(rows)
     const { count, sum } = await db.read
-      .selectFrom('event')
-      .select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number>(sql`seq - id + 1`).as('sum')])
+      .selectFrom('run_step')
+      .select(({ fn }) => [fn.countAll<number>().as('count'), fn.sum<number>('cycle').as('sum')])
       .executeTakeFirstOrThrow()
-    expect({ count, sum }).toEqual({ count: reals.length, sum: reals.length })
+    expect({ count, sum }).toEqual({ count: reals.length, sum: 21 })
   })
 
   test('[DB-5] a fraction is refused where whole numbers are kept', async () => {

@@ -3,15 +3,13 @@ import type { Tables } from '../tables.ts'
 import type { ColumnTypes } from './column-types.ts'
 
 // 0003-events. Old servers may keep running: there are none.
-export async function up(database: Transaction<Tables>, { text, integer, real, strict }: ColumnTypes): Promise<void> {
+export async function up(database: Transaction<Tables>, { text, integer, strict }: ColumnTypes): Promise<void> {
   await sql`
     create table event (
       id ${integer} primary key,
       run_id ${text},
       seq ${integer} not null,
-      event ${text} not null,
-      ts ${real} not null,
-      data ${text} not null
+      events ${text} not null
     ) ${strict}`.execute(database)
   await sql`create unique index event_run on event (run_id, seq)`.execute(database)
   // The newest number. A row of its own, and not a sequence: who draws numbers holds it until the commit, so that

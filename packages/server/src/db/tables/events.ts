@@ -1,14 +1,14 @@
 import type { ColumnKinds } from '../columns.ts'
 
+/** Events of one run that were written together and have consecutive numbers; an event of no run alone. */
 export interface EventTable {
-  /** Rises in the order of commits, without gaps. */
+  /** Of the last of them. Ids rise in the order of commits, without gaps. */
   readonly id: number
   readonly run_id: string | null
+  /** Of the last of them. */
   readonly seq: number
-  readonly event: string
-  readonly ts: number
-  /** The event's own fields, a JSON object. */
-  readonly data: string
+  /** Name, time and own fields of each, a JSON list. */
+  readonly events: string
 }
 
 /** One row. */
@@ -22,7 +22,5 @@ export const eventColumns: ColumnKinds<EventTable> = {
   id: 'integer',
   run_id: 'text',
   seq: 'integer',
-  event: 'text',
-  ts: 'real',
-  data: 'text',
+  events: 'text',
 }

@@ -1,38 +1,58 @@
-import type { RunEvent } from '@slipway/protocol/events'
+import type { EventName, RunEvent } from '@slipway/protocol/events'
 import { parseJson } from '@slipway/kit/json'
+import { sql } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import type { EventDraft } from './events.ts'
 
+/** Events of one run that were written together and have consecutive numbers. */
+type Stretch = readonly [EventDraft, ...EventDraft[]]
+
+/** An event as its row has it. */
+interface StoredEvent {
+  readonly event: EventName
+  readonly ts: number
+  readonly data: Readonly<Record<string, unknown>>
+}
+
 /** Draws the next numbers for that many events; the first of them. Other writers wait from here to the commit. */
 async function drawIds(tx: Tx, count: number): Promise<number> {
-  const { last } = await tx.sql
-    .updateTable('event_counter')
-    .set(({ eb }) => ({ last: eb('last', '+', count) }))
-    .where('id', '=', 1)
-    .returning('last')
-    .executeTakeFirstOrThrow()
-  return last - count + 1
+  const drawn = sql<{ last: number }>`update event_counter set last = last + ${count} where id = 1 returning last`
+  const { rows } = await drawn.execute(tx.sql)
+  return (rows[0]?.last ?? 0) - count + 1
 }
 
-/** Inserts the events and returns them with their server-wide numbers, in the order given. */
+/** Inserts the events and returns them with their server-wide numbers, which rise in the order of each run. */
 export async function insertEvents(tx: Tx, drafts: readonly EventDraft[]): Promise<RunEvent[]> {
-  const first = await drawIds(tx, drafts.length)
-  await tx.insertAll(
-    'event',
-    drafts.map(({ runId, seq, event, ts, data }, index) => ({
-      id: first + index,
-      run_id: runId,
-      seq,
-      event,
-      ts,
-      data: JSON.stringify(data),
-    })),
-  )
-  return drafts.map((draft, index) => toEvent(draft, first + index))
+  let next = await drawIds(tx, drafts.length)
+  const events: RunEvent[] = []
+  const rows = stretchesOf(drafts).map(stretch => {
+    for (const draft of stretch) events.push(toEvent(draft, { id: next++, runId: draft.runId, seq: draft.seq }))
+    const [{ runId }] = stretch
+    const stored = stretch.map(({ event, ts, data }): StoredEvent => ({ event, ts, data }))
+    return { id: next - 1, run_id: runId, seq: stretch.at(-1)?.seq ?? 0, events: JSON.stringify(stored) }
+  })
+  await tx.insertAll('event', rows)
+  return events
 }
 
-function toEvent(draft: EventDraft, id: number): RunEvent {
-  return { ...draft.data, event: draft.event, id, seq: draft.seq, run_id: draft.runId, ts: draft.ts } as RunEvent
+function stretchesOf(drafts: readonly EventDraft[]): Stretch[] {
+  const stretches: Stretch[] = []
+  for (const ofRun of Map.groupBy(drafts, ({ runId }) => runId).values()) {
+    let current: [EventDraft, ...EventDraft[]] | null = null
+    for (const draft of ofRun) {
+      const follows = current !== null && draft.runId !== null && current.at(-1)?.seq === draft.seq - 1
+      if (current !== null && follows) current.push(draft)
+      else stretches.push((current = [draft]))
+    }
+  }
+  return stretches
+}
+
+function toEvent(
+  { event, ts, data }: StoredEvent,
+  at: { readonly id: number; readonly runId: string | null; readonly seq: number },
+): RunEvent {
+  return { ...data, event, id: at.id, seq: at.seq, run_id: at.runId, ts } as RunEvent
 }
 
 export interface EventRange {
@@ -40,32 +60,34 @@ export interface EventRange {
   readonly runId: string | null
   readonly after: number
   /** Only events of these names. */
-  readonly names?: readonly string[]
+  readonly names?: readonly EventName[]
   readonly limit: number | null
 }
 
-export async function readEvents(reader: Reader, range: EventRange): Promise<RunEvent[]> {
+export async function readEvents(reader: Reader, { runId, after, names, limit }: EventRange): Promise<RunEvent[]> {
   const rows = await reader
     .selectFrom('event')
-    .select(['id', 'run_id', 'seq', 'event', 'ts', 'data'])
-    .$if(range.runId !== null, query =>
-      query.where('run_id', '=', range.runId).where('seq', '>', range.after).orderBy('seq'),
-    )
-    .$if(range.runId === null, query => query.where('id', '>', range.after).orderBy('id'))
-    .$if(range.names !== undefined, query => query.where('event', 'in', range.names ?? []))
-    .$if(range.limit !== null, query => query.limit(range.limit ?? 0))
+    .selectAll()
+    .$if(runId !== null, query => query.where('run_id', '=', runId).where('seq', '>', after).orderBy('seq'))
+    .$if(runId === null, query => query.where('id', '>', after).orderBy('id'))
+    // Each row has one event at least.
+    .$if(limit !== null, query => query.limit(limit ?? 0))
     .execute()
-  return rows.map(
-    row =>
-      ({
-        ...(parseJson(row.data) as object),
-        event: row.event,
-        id: row.id,
-        seq: row.seq,
-        run_id: row.run_id,
-        ts: row.ts,
-      }) as RunEvent,
+  const events = rows.flatMap(row => {
+    const stored = parseJson(row.events) as StoredEvent[]
+    const before = stored.length - 1
+    return stored.map((event, index) =>
+      toEvent(event, {
+        id: row.id - before + index,
+        runId: row.run_id,
+        seq: row.run_id === null ? row.seq : row.seq - before + index,
+      }),
+    )
+  })
+  const wanted = events.filter(
+    event => (runId === null ? event.id : event.seq) > after && (names?.includes(event.event) ?? true),
   )
+  return limit === null ? wanted : wanted.slice(0, limit)
 }
 
 /** The newest number, whether or not its event is still kept. */

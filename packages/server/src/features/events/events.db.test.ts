@@ -30,10 +30,11 @@ onDatabases('event log', databases => {
     const signal = AbortSignal.timeout(5000)
     expect((await take(log.follow({ runId: 'a', after: 0, signal }), 2)).map(event => event.seq)).toEqual([1, 2])
     const all = await take(log.follow({ runId: null, after: 0, signal }), 3)
+    // Of one transaction, the events of each run stand together.
     expect(all.map(event => [event.id, event.run_id, event.seq])).toEqual([
       [1, 'a', 1],
-      [2, 'b', 1],
-      [3, 'a', 2],
+      [2, 'a', 2],
+      [3, 'b', 1],
     ])
   })
 

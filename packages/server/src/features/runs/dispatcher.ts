@@ -7,6 +7,7 @@ import { readCommand } from './commands.ts'
 import { selectWaitingCommands } from './journal-store.ts'
 import { claimRuns, extendLeases, releaseLeases, renewLease, type LeaseTerms } from './lease-store.ts'
 import { faulted, openRun, type OpenedRun, type OpenRunDeps } from './open-run.ts'
+import type { DriveEnd } from './run-driver.ts'
 import { findRun, lockRun, updateContent, updateRun, type RunRow } from './run-store.ts'
 import { ValueReader } from './run-values.ts'
 import { StepBoard } from './step-board.ts'
@@ -20,6 +21,8 @@ interface Active {
   readonly row: RunRow
   /** Null while the run is being opened. */
   opened: OpenedRun | null
+  /** Whether something was told of it in that time. */
+  isTold: boolean
   readonly lost: AbortController
   readonly done: Promise<void>
   /** Whether it was said that nothing comes back. */
@@ -42,6 +45,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #ended = new Set<Promise<void>>()
   #claiming: Promise<void> | null = null
   #claimAgain = false
+  /** Whether runs were left waiting for want of room when this server last looked. */
+  #isMoreWaiting = false
   #ticker: NodeJS.Timeout | null = null
   #lastExtended = 0
   #listener: Disposable | null = null
@@ -79,13 +84,15 @@ export class Dispatcher implements AsyncDisposable {
     return this.#stop.signal.aborted
   }
 
-  /** Takes runs that wait, as part of the caller's transaction, and drives them once that is on disk. */
-  async claimIn(tx: Tx): Promise<void> {
-    if (this.#stop.signal.aborted) return
-    const rows = await claimRuns(tx, { ...this.#terms, limit: this.#deps.maxConcurrentRuns })
+  /** Takes runs that wait, as part of the caller's transaction, and drives them once that is on disk; gives their ids. */
+  async claimIn(tx: Tx): Promise<ReadonlySet<string>> {
+    if (this.#stop.signal.aborted) return new Set()
+    const { runs, isFull } = await claimRuns(tx, { ...this.#terms, limit: this.#deps.maxConcurrentRuns })
     tx.afterCommit(() => {
-      for (const row of rows) this.#begin(row)
+      this.#isMoreWaiting = isFull
+      for (const row of runs) this.#begin(row)
     })
+    return new Set(runs.map(({ id }) => id))
   }
 
   /** Takes runs that wait; resolves when they are under way. Calls at the same time share the work. */
@@ -117,7 +124,12 @@ export class Dispatcher implements AsyncDisposable {
   async #claimAll(): Promise<void> {
     do {
       this.#claimAgain = false
-      await this.#deps.journal.commit(tx => this.claimIn(tx)).catch((error: unknown) => this.#complain(error))
+      await this.#deps.journal
+        .commit(tx => this.claimIn(tx))
+        .then(
+          () => undefined,
+          (error: unknown) => this.#complain(error),
+        )
     } while (this.#claimAgain && !this.#stop.signal.aborted)
   }
 
@@ -129,7 +141,9 @@ export class Dispatcher implements AsyncDisposable {
 
   /** Looks what was asked of a run that this server drives. */
   async #look(runId: string): Promise<void> {
-    const opened = this.#active.get(runId)?.opened
+    const active = this.#active.get(runId)
+    if (active) active.isTold = true
+    const opened = active?.opened
     if (!opened) return
     const { read } = this.#deps.db
     const row = await findRun(read, runId)
@@ -194,24 +208,28 @@ export class Dispatcher implements AsyncDisposable {
     if (this.#active.has(row.id)) return
     const lost = new AbortController()
     const done = this.#drive(row, lost.signal)
+      .then(end => {
+        // One that rests may have been left to be taken up again.
+        if (end !== 'over') this.#isMoreWaiting = true
+      })
       .catch((cause: unknown) => this.#failed(row, cause))
       .catch((cause: unknown) => this.#later(row, cause))
       .finally(() => {
         this.#active.delete(row.id)
         this.#ended.delete(done)
-        if (!this.#stop.signal.aborted) void this.claim()
+        if (this.#isMoreWaiting && !this.#stop.signal.aborted) void this.claim()
       })
     this.#ended.add(done)
-    this.#active.set(row.id, { row, opened: null, lost, done, isSilent: false })
+    this.#active.set(row.id, { row, opened: null, isTold: false, lost, done, isSilent: false })
   }
 
-  async #drive(row: RunRow, lost: AbortSignal): Promise<void> {
+  async #drive(row: RunRow, lost: AbortSignal): Promise<DriveEnd> {
     await using opened = await openRun(row, this.#deps)
     const active = this.#active.get(row.id)
     if (active) active.opened = opened
     // Something may have been asked while it was being opened.
-    await this.#look(row.id)
-    await opened.driver.drive(AbortSignal.any([this.#stop.signal, lost]))
+    if (active?.isTold === true) await this.#look(row.id)
+    return await opened.driver.drive(AbortSignal.any([this.#stop.signal, lost]))
   }
 
   async #failed(row: RunRow, cause: unknown): Promise<void> {

@@ -13,7 +13,7 @@ import type { RunEventDraft } from './run-events.ts'
 import { ValueWriter } from './run-values.ts'
 
 /** What of a run is on disk, counted. */
-export type WrittenPosition = Omit<PositionRow, 'id' | 'lease'>
+export type WrittenPosition = Omit<PositionRow, 'id' | 'lease' | 'from'>
 
 export interface FinishedCall {
   readonly request: EffectRequest
@@ -52,6 +52,8 @@ export class EntryWriter {
   readonly #options: EntryWriterOptions
   readonly #values: ValueWriter
   #seq: number
+  /** The last event number of the last entry. */
+  #from: number
   #entries: number
   #records: number
   #emitted: number
@@ -65,6 +67,7 @@ export class EntryWriter {
     this.#options = options
     this.#values = new ValueWriter(options.family)
     this.#seq = options.position.seq
+    this.#from = options.position.seq
     this.#entries = options.position.entries
     this.#records = options.position.records
     this.#emitted = options.position.emitted
@@ -140,7 +143,7 @@ export class EntryWriter {
     if (only !== undefined && entries.length === 1) return only
     const also = entries.flatMap(entry => entry.also ?? [])
     return {
-      position: entries.at(-1)?.position ?? this.#position(),
+      position: { ...(entries.at(-1)?.position ?? this.#position()), from: entries[0]?.position.from ?? this.#from },
       values: entries.flatMap(entry => entry.values ?? []),
       calls: entries.flatMap(entry => entry.calls ?? []),
       commands: entries.flatMap(entry => entry.commands ?? []),
@@ -157,9 +160,12 @@ export class EntryWriter {
   }
 
   #position(): PositionRow {
+    const from = this.#from
+    this.#from = this.#seq
     return {
       id: this.#options.runId,
       lease: this.#options.lease,
+      from,
       seq: this.#seq,
       entries: this.#entries,
       records: this.#records,

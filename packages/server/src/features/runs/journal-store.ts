@@ -12,6 +12,8 @@ export type SnapshotRow = RunSnapshotTable
 export interface PositionRow {
   readonly id: string
   readonly lease: number
+  /** The last event number before this, and with it. */
+  readonly from: number
   readonly seq: number
   readonly entries: number
   readonly records: number
@@ -19,18 +21,19 @@ export interface PositionRow {
   readonly starts: number
 }
 
-/** Writes the positions; gives how many runs still had these leases. */
+/** Writes the positions; gives how many runs still had these leases and stood where these begin. */
 export async function writePositions(tx: Tx, rows: readonly PositionRow[], dialect: string): Promise<number> {
   const json = JSON.stringify(rows)
   const statement =
     dialect === 'sqlite'
       ? sql`update run set seq = p.value ->> 'seq', entries = p.value ->> 'entries', records = p.value ->> 'records',
               emitted = p.value ->> 'emitted', starts = p.value ->> 'starts'
-            from json_each(${json}) as p where run.id = p.value ->> 'id' and run.lease = p.value ->> 'lease'`
+            from json_each(${json}) as p where run.id = p.value ->> 'id' and run.lease = p.value ->> 'lease'
+              and run.seq = p.value ->> 'from'`
       : sql`update run set seq = p.seq, entries = p.entries, records = p.records, emitted = p.emitted, starts = p.starts
             from json_to_recordset(${json}::json)
-              as p(id text, lease bigint, seq bigint, entries bigint, records bigint, emitted bigint, starts bigint)
-            where run.id = p.id and run.lease = p.lease`
+              as p(id text, lease bigint, "from" bigint, seq bigint, entries bigint, records bigint, emitted bigint, starts bigint)
+            where run.id = p.id and run.lease = p.lease and run.seq = p."from"`
   const { numAffectedRows } = await statement.execute(tx.sql)
   return Number(numAffectedRows ?? 0n)
 }

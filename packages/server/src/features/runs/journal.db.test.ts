@@ -16,7 +16,7 @@ async function addRuns(db: Database, ids: readonly string[]): Promise<void> {
 
 function entry(runId: string, seq: number, lease = 0): JournalEntry {
   return {
-    position: { id: runId, lease, seq, entries: 0, records: 0, emitted: 0, starts: 0 },
+    position: { id: runId, lease, from: seq - 1, seq, entries: 0, records: 0, emitted: 0, starts: 0 },
     events: [{ runId, seq, event: 'cycle:started', ts: seq, data: {} }],
   }
 }
@@ -73,9 +73,9 @@ onDatabases('journal', databases => {
     await addRuns(db, ['a', 'b'])
     const journal = new Journal(db, log)
     const terms = { leaseMs: 60_000, dialect: db.dialect, limit: 10 }
-    const [a] = await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'one' }))
+    const [a] = (await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'one' }))).runs
     expect(a?.lease).toBe(1)
-    expect(await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'two' }))).toEqual([])
+    expect((await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'two' }))).runs).toEqual([])
     const late = journal.append(entry('a', 1, 0))
     const own = journal.append(entry('b', 1, 1))
     await expect(late).rejects.toMatchObject({ code: 'run.lost' })
@@ -89,9 +89,9 @@ onDatabases('journal', databases => {
     await addRuns(db, ['a', 'b', 'c'])
     const terms = { leaseMs: 60_000, dialect: db.dialect, limit: 2 }
     const first = await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'one' }))
-    expect(first.map(({ id }) => id).sort()).toEqual(['a', 'b'])
-    expect(await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'two' }))).toEqual([])
+    expect(first.runs.map(({ id }) => id).sort()).toEqual(['a', 'b'])
+    expect((await db.transaction(tx => claimRuns(tx, { ...terms, owner: 'two' }))).runs).toEqual([])
     const more = await db.transaction(tx => claimRuns(tx, { ...terms, limit: 3, owner: 'two' }))
-    expect(more.map(({ id }) => id)).toEqual(['c'])
+    expect(more.runs.map(({ id }) => id)).toEqual(['c'])
   })
 })

@@ -153,9 +153,13 @@ export class Journal {
   // The first write of a transaction, so that on Postgres nobody else takes over a run while its entry is written.
   async #checkLeases(tx: Tx, entries: readonly JournalEntry[]): Promise<void> {
     if (entries.length === 0) return
-    const newest = new Map(entries.map(({ position }) => [position.id, position]))
-    const written = await writePositions(tx, [...newest.values()], this.#db.dialect)
-    if (written === newest.size) return
+    const positions = new Map<string, PositionRow>()
+    for (const { position } of entries) {
+      const from = positions.get(position.id)?.from ?? position.from
+      positions.set(position.id, { ...position, from })
+    }
+    const written = await writePositions(tx, [...positions.values()], this.#db.dialect)
+    if (written === positions.size) return
     throw new AppError('run.lost', 'Another server has taken over a run that this one was driving.')
   }
 }

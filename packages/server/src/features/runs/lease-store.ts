@@ -15,6 +15,12 @@ export interface LeaseTerms {
   readonly dialect: string
 }
 
+export interface Claimed {
+  readonly runs: readonly RunRow[]
+  /** Whether there was room for these and no more, so that others may wait. */
+  readonly isFull: boolean
+}
+
 // Any number: it is the only advisory lock that runs take.
 const claimLock = 72_155_001
 
@@ -25,14 +31,15 @@ const claimLock = 72_155_001
 export async function claimRuns(
   tx: Tx,
   { limit, ...terms }: LeaseTerms & { readonly limit: number },
-): Promise<RunRow[]> {
+): Promise<Claimed> {
   if (terms.dialect === 'postgres') await sql`select pg_advisory_xact_lock(${claimLock})`.execute(tx.sql)
   const free = limit - (await countLeases(tx.sql, terms.dialect))
   const ending = await selectClaimable(tx.sql, terms.dialect, { statuses: ['stopping', 'pausing'], limit: 100 })
   const waiting =
     free > 0 ? await selectClaimable(tx.sql, terms.dialect, { statuses: ['pending', 'running'], limit: free }) : []
   const ids = [...ending, ...waiting].map(({ id }) => id)
-  return ids.length === 0 ? [] : lease(tx, ids, terms)
+  const runs = ids.length === 0 ? [] : await lease(tx, ids, terms)
+  return { runs, isFull: waiting.length >= free }
 }
 
 function lease(tx: Tx, ids: readonly string[], { owner, leaseMs, dialect }: LeaseTerms): Promise<RunRow[]> {

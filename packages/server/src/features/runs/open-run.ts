@@ -4,13 +4,11 @@ import { decodeSnapshot } from '@slipway/engine/run/codec'
 import type { Snapshot } from '@slipway/engine/run/snapshot'
 import { AppError } from '@slipway/protocol/errors'
 import type { RunError } from '@slipway/protocol/runs'
-import type { Tx } from '#db/database'
 import type { DeployedPlan } from '#features/plans/plans'
 import { readCommand } from './commands.ts'
 import { EntryWriter } from './entry-writer.ts'
 import { toFinalConcept } from './final-concepts.ts'
 import {
-  deleteSnapshot,
   findSnapshot,
   selectAppliedCommands,
   selectOutcomes,
@@ -18,12 +16,13 @@ import {
   type SnapshotRow,
 } from './journal-store.ts'
 import type { Journal } from './journal.ts'
-import { wakeIfAnswered, type People } from './people.ts'
+import type { People } from './people.ts'
 import { planTools } from './plan-tools.ts'
 import { preparedPlan, type PreparedPlan } from './prepared-plan.ts'
-import { RunDriver, type Closing, type DriveEnd, type RecordedEntry } from './run-driver.ts'
+import { RunDriver, type Closing, type RecordedEntry } from './run-driver.ts'
 import { RunEffects } from './run-effects.ts'
 import { decodeInputs } from './run-inputs.ts'
+import { settleRun } from './settle.ts'
 import { findContent, type RunContentRow, type RunRow } from './run-store.ts'
 import { ValueReader } from './run-values.ts'
 import { errorOf } from './run-view.ts'
@@ -82,7 +81,7 @@ export async function openRun(row: RunRow, deps: OpenRunDeps): Promise<OpenedRun
     now: deps.now,
     effects: effectsOf(row, { plan, prepared, workshop, deps, driver: () => driver }),
     closing: (end, cancelledAs) => closing(end, { engine, board, conceptOf, now: deps.now, cancelledAs }),
-    settle: (tx, end, openKeys) => settle(tx, row.id, { end, openKeys }),
+    settle: (tx, end, openKeys) => settleRun(tx, row.id, { end, openKeys, now: deps.now }),
   })
   driver.take(stored.waiting)
   if (row.status === 'pausing') driver.pause()
@@ -174,15 +173,6 @@ async function readStored(row: RunRow, { db, events }: OpenRunDeps): Promise<Sto
     waiting: waitingRows.map(({ id, command }) => ({ id, ...readCommand(command, values) })),
     interrupted: new Set(keys),
   }
-}
-
-async function settle(
-  tx: Tx,
-  runId: string,
-  { end, openKeys }: { readonly end: DriveEnd; readonly openKeys: readonly string[] },
-): Promise<void> {
-  if (end === 'waiting') await wakeIfAnswered(tx, runId, openKeys)
-  if (end === 'over') await deleteSnapshot(tx, runId)
 }
 
 interface Ending {

@@ -187,10 +187,10 @@ export class People {
   }
 }
 
-/** Puts a run that is about to wait back into the queue when one of these questions has ended by now. */
-export async function wakeIfAnswered(tx: Tx, runId: string, keys: readonly string[]): Promise<void> {
+/** Whether one of the questions that were asked for these calls has ended by now. */
+export async function isAnswered(tx: Tx, runId: string, keys: readonly string[]): Promise<boolean> {
   const answered = new Set((await selectAnswered(tx.sql, runId)).map(({ key }) => askedFor(key)))
-  if (keys.some(key => answered.has(key))) await updateRunIf(tx, { runId, from: ['waiting'] }, { status: 'pending' })
+  return keys.some(key => answered.has(key))
 }
 
 /** The key of the question whether a call is to be made again. */

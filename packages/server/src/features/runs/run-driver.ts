@@ -44,7 +44,10 @@ export interface RunDriverOptions {
   readonly now: () => number
   /** What a finished run leaves behind: its status, result and last event. */
   readonly closing: (end: RunEnd, cancelledAs: string | null) => Closing
-  /** Closes what is left of a run that is over, or wakes one that waits although it has been answered. */
+  /**
+   * The last write of a drive: gives a run that rests its state, unless something was asked of it meanwhile, and settles
+   * what is left of one that is over.
+   */
   readonly settle: (tx: Tx, end: DriveEnd, openKeys: readonly string[]) => Promise<void>
 }
 
@@ -392,12 +395,11 @@ export class RunDriver {
   #resting(kind: DriveEnd): Closing {
     const progress = this.#progress()
     const held = this.#held === null ? null : { by: this.#held.by, flow_index: this.#held.flowIndex }
-    const status = kind === 'paused' ? 'paused' : 'waiting'
     return {
-      change: { ...progress.change, status, held: held && JSON.stringify(held) },
+      change: { ...progress.change, held: held && JSON.stringify(held) },
       content: progress.content,
       event: {
-        event: `execution:${status}`,
+        event: kind === 'paused' ? 'execution:paused' : 'execution:waiting',
         data: kind === 'paused' ? { held, progress: this.#options.board.progress() } : {},
       },
     }

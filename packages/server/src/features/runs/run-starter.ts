@@ -192,7 +192,10 @@ export class RunStarter {
     try {
       return await this.#deps.journal.commit(async tx => {
         await this.#write(tx, row, draft)
-        if (!this.#deps.dispatcher.isFull) await this.#deps.dispatcher.claimIn(tx)
+        const { dispatcher, db } = this.#deps
+        const claimed = dispatcher.isFull ? new Set<string>() : await dispatcher.claimIn(tx)
+        // Another server may have room for it.
+        if (!claimed.has(row.id)) await db.notify(tx, 'slipway_runs', row.id)
         return (await findRun(tx.sql, row.id)) as RunRow
       })
     } catch (error) {
@@ -230,7 +233,6 @@ export class RunStarter {
       tx,
       told.map(({ event, data }, index) => ({ runId: row.id, seq: index + 1, event, ts: row.created_at, data })),
     )
-    await this.#deps.db.notify(tx, 'slipway_runs', row.id)
   }
 
   /** The run that an equal request has started; `run.conflict` when the key or id belongs to another request. */
