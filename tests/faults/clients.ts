@@ -1,5 +1,6 @@
 import { sleep } from '@slipway/kit/abort'
 import type { Client } from '@slipway/sdk/client'
+import { asRunId } from '@slipway/sdk/ids'
 import { echoPlan } from '../testbed/small-plans.ts'
 import { attempt, type Attempt, type Fleet } from './fleet.ts'
 import type { Ledger, LedgerRun, Role } from './ledger.ts'
@@ -80,7 +81,7 @@ export class Clients {
     }
     const client = await fleet.client(signal).catch(() => null)
     if (client === null) return
-    const started = await attempt(() => client.startRun(plan.id, { ...body, run_id: name as never }))
+    const started = await attempt(() => client.startRun(plan.id, { ...body, run_id: asRunId(name) }))
     ledger.count(`start ${started.type}`)
     if (started.type === 'refused') ledger.problems.push(`start of ${plan.id} was refused: ${started.message}`)
     else if (started.type === 'acknowledged') this.#enter({ id: name, plan, slot, role }, signal)

@@ -21,6 +21,8 @@ export interface FleetOptions {
   readonly servers: number
   readonly agentsFile: string
   readonly env: Readonly<Record<string, string>>
+  /** What only one of them is given. */
+  readonly envOf?: ((at: number) => Readonly<Record<string, string>>) | undefined
   readonly random: Random
   readonly nodeArguments?: readonly string[] | undefined
 }
@@ -58,6 +60,7 @@ export class Fleet implements AsyncDisposable {
         SLIPWAY_LOG_LEVEL: 'warn',
         SLIPWAY_RATE_LIMIT_PER_MINUTE: '1000000',
         ...this.#options.env,
+        ...this.#options.envOf?.(at),
       },
     })
     const url = `http://127.0.0.1:${port}`

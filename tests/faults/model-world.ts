@@ -5,7 +5,8 @@ import { sleep } from '@slipway/kit/abort'
 import { parseJson } from '@slipway/kit/json'
 import type { Random } from './random.ts'
 
-export type Answerer = (prompt: string, json: boolean) => string
+/** Null never answers. */
+export type Answerer = (prompt: string, json: boolean) => string | null
 
 /** A prompt that reached the model, and between which of the marks that were set. */
 export interface AskedPrompt {
@@ -22,6 +23,8 @@ export interface ModelWorld extends AsyncDisposable {
   /** The `config/agents.yaml` that names the slots. */
   readonly agentsFile: string
   readonly asked: readonly AskedPrompt[]
+  /** Prompts that were waiting for their answers at the same time, at most. */
+  readonly mostAtOnce: number
   /** A new slot that `answer` answers. */
   takeSlot(answer: Answerer): number
   agentOf(slot: number): string
@@ -40,6 +43,8 @@ export async function openModelWorld({ slots, random, delayMs }: WorldOptions): 
   const answerers: Answerer[] = []
   const asked: AskedPrompt[] = []
   let era = 0
+  let atOnce = 0
+  let mostAtOnce = 0
   const server = createServer((request, response) => {
     void respond(request, response).catch(() => response.destroy())
   })
@@ -47,9 +52,13 @@ export async function openModelWorld({ slots, random, delayMs }: WorldOptions): 
     const slot = Number(/^\/slots\/(\d+)\//.exec(request.url ?? '')?.[1])
     const { prompt, json } = readCall(await text(request))
     asked.push({ slot, prompt, era })
+    mostAtOnce = Math.max(mostAtOnce, ++atOnce)
+    response.on('close', () => atOnce--)
+    const answer = answerers[slot]?.(prompt, json) ?? null
+    if (answer === null) return
     await sleep(random.between(...delayMs))
     response.setHeader('content-type', 'application/json')
-    response.end(completion(answerers[slot]?.(prompt, json) ?? ''))
+    response.end(completion(answer))
   }
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -67,6 +76,9 @@ export async function openModelWorld({ slots, random, delayMs }: WorldOptions): 
   return {
     agentsFile: JSON.stringify({ agents: Object.fromEntries(agents) as unknown, default_agent: agentOf(0) }),
     asked,
+    get mostAtOnce() {
+      return mostAtOnce
+    },
     takeSlot: answer => {
       if (answerers.length >= slots) throw new Error('All slots are taken.')
       return answerers.push(answer) - 1

@@ -19,9 +19,8 @@ export interface ChildServer extends AsyncDisposable {
 export interface LaunchedServer extends Omit<ChildServer, 'url'> {
   /** Its address; rejects when the process ends before that. */
   readonly ready: Promise<string>
-  /** Stops the process where it stands; it keeps its connections and does nothing. */
-  freeze(): void
-  thaw(): void
+  /** With `SIGSTOP` it stands still with all its connections, until `SIGCONT`. */
+  signal(signal: NodeJS.Signals): void
   /** The end of what it has written. */
   output(): string
 }
@@ -59,8 +58,7 @@ export function launchChildServer(
     output: () => output,
     kill: async () => void (await end('SIGKILL')),
     stop: () => end('SIGTERM'),
-    freeze: () => void child.kill('SIGSTOP'),
-    thaw: () => void child.kill('SIGCONT'),
+    signal: signal => void child.kill(signal),
     [Symbol.asyncDispose]: async () => void (await end('SIGKILL')),
   }
 }

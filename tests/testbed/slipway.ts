@@ -102,6 +102,11 @@ export interface Wire extends AsyncDisposable {
   readonly url: string
   /** Breaks every connection that is open now. */
   cut(): void
+  /** Breaks every connection, and new ones at once, until `mend`. */
+  block(): void
+  /** Keeps connections, and lets nothing through them, until `mend`. */
+  stall(): void
+  mend(): void
   /** Connections so far. */
   count(): number
 }
@@ -109,17 +114,19 @@ export interface Wire extends AsyncDisposable {
 /** A wire in front of a server that can be cut. */
 export async function openWire(target: string): Promise<Wire> {
   const { hostname, port } = new URL(target)
-  const open = new Set<Socket>()
+  const open = new Map<Socket, Socket>()
   let connections = 0
+  let state: 'whole' | 'blocked' | 'stalled' = 'whole'
   const wire = createServer(near => {
     connections += 1
+    if (state === 'blocked') return void near.destroy()
     const far = connect(Number(port), hostname)
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
-      open.add(from)
-      from.pipe(to)
+      open.set(from, to)
+      if (state === 'whole') from.pipe(to)
       from.on('error', () => to.destroy())
       from.on('close', () => {
         open.delete(from)
@@ -131,11 +138,23 @@ export async function openWire(target: string): Promise<Wire> {
   const address = wire.address()
   if (address === null || typeof address === 'string') throw new Error('A TCP server has no port')
   const cut = (): void => {
-    for (const socket of open) socket.destroy()
+    for (const socket of open.keys()) socket.destroy()
   }
   return {
     url: `http://127.0.0.1:${address.port}`,
     cut,
+    block: () => {
+      state = 'blocked'
+      cut()
+    },
+    stall: () => {
+      state = 'stalled'
+      for (const [from, to] of open) from.unpipe(to).pause()
+    },
+    mend: () => {
+      if (state === 'stalled') for (const [from, to] of open) from.pipe(to)
+      state = 'whole'
+    },
     count: () => connections,
     async [Symbol.asyncDispose]() {
       cut()
