@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseJson } from '@slipway/kit/json'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createClient, type Client } from './client.ts'
 
 interface Sent {
@@ -152,6 +152,43 @@ describe('replies', () => {
       }),
     )
     await expect(new Response(body).bytes()).rejects.toMatchObject({ code: 'server.unreachable' })
+  })
+
+  /** A body that the test writes, and that breaks when its request is aborted, as one of the network does. */
+  function dripping(): {
+    readonly fetch: typeof fetch
+    readonly write: (text: string) => void
+    readonly end: () => void
+  } {
+    let body: ReadableStreamDefaultController<Uint8Array> | undefined
+    const drip: typeof fetch = (_url, init) => {
+      const stream = new ReadableStream<Uint8Array>({ start: controller => void (body = controller) })
+      init?.signal?.addEventListener('abort', () => body?.error(new TypeError('terminated')))
+      return Promise.resolve(new Response(stream))
+    }
+    return { fetch: drip, write: text => body?.enqueue(new TextEncoder().encode(text)), end: () => body?.close() }
+  }
+
+  test('[SDK-11] no time limit cuts an export while bytes come; silence does', async () => {
+    vi.useFakeTimers()
+    try {
+      const drip = dripping()
+      const client = createClient({ url: 'http://server', fetch: drip.fetch, timeoutMs: 1000 })
+      const whole = new Response(await client.exportRun('r')).text()
+      for (const text of ['a', 'b', 'c', 'd']) {
+        drip.write(text)
+        await vi.advanceTimersByTimeAsync(900)
+      }
+      drip.end()
+      expect(await whole).toBe('abcd')
+      const cut = new Response(await client.exportRun('r')).text()
+      const refused = expect(cut).rejects.toMatchObject({ code: 'server.unreachable' })
+      drip.write('a')
+      await vi.advanceTimersByTimeAsync(1100)
+      await refused
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('[SDK-11] a refused export rejects before there is a stream', async () => {
