@@ -36,7 +36,8 @@ export function findProgram(name: keyof typeof programs, start: string = import.
 /** Starts the server as a child. Its settings travel as variables, which go before its config file. */
 export function spawnServer(flags: ServerFlags, stdio: 'inherit' | 'pipe'): ChildProcess {
   return spawn(process.execPath, [findProgram('server')], {
-    stdio: stdio === 'inherit' ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    // Through the channel the server hears when this process ends, however that ends, and ends as well.
+    stdio: stdio === 'inherit' ? ['inherit', 'inherit', 'inherit', 'ipc'] : ['ignore', 'pipe', 'pipe', 'ipc'],
     // A group of its own, so that Ctrl-C at the terminal reaches it once, through us.
     detached: true,
     env: childEnvironment({

@@ -5,6 +5,7 @@ import { startServer } from './start-server.ts'
 
 /** Exit codes: 0 stopped in order, 1 failed, 2 cannot start with these settings. */
 async function main(): Promise<void> {
+  endWithParent()
   const stop = stopSignal()
   const { settings, env, unknown } = await readConfig()
   await using server = await startServer(settings, { env })
@@ -12,6 +13,13 @@ async function main(): Promise<void> {
   process.stdout.write(`Slipway is ready at ${server.url}\n`)
   const because = await stop
   await server.stop(because)
+}
+
+/** A server that another program has started through a channel does not outlive it, not even when that is killed. */
+function endWithParent(): void {
+  if (!process.connected) return
+  process.once('disconnect', () => process.exit(1))
+  process.channel?.unref()
 }
 
 /** Resolves with the first signal that ends the process; the second one ends it at once. */
