@@ -7,6 +7,7 @@ import { describe, expect, inject, test } from 'vitest'
 import { postgresUrl } from '@slipway/server/db/testing'
 import { startPostgres } from '../testbed/postgres.ts'
 import { openWire } from '../testbed/slipway.ts'
+import { echoPlan } from '../testbed/small-plans.ts'
 import { askedBy, deployChain, expectWhole, startChain, type StartedChain } from './chains.ts'
 import { Fleet } from './fleet.ts'
 import { violations } from './invariants.ts'
@@ -153,6 +154,31 @@ describe.skipIf(why !== null)(`servers on a Postgres that fails${why === null ? 
     expect(Number(now.lease)).toBe(Number(held.lease) + 1)
     leave.abort()
     await other.server.stop()
+    await expectSound(postgres)
+  })
+
+  // A machine so busy that a server does nothing for half a second proves nothing.
+  test('[RUN-26] as long as servers live they keep their runs, however short the lease', { retry: 2 }, async () => {
+    await using folder = await temporaryDataFolder()
+    await using world = await openModelWorld({ slots: 40, random, delayMs: [300, 500] })
+    const postgres = await postgresUrl()
+    await using db = await openDatabase(postgres)
+    await using fleet = await openFleet(postgres, { dataDir: folder.path, world })
+    const leave = new AbortController()
+    const chains = await startChains(fleet, world, leave.signal)
+    await fleet.at(0).client.deploy(echoPlan('echo'))
+    // Each start makes a server look for runs that nobody drives.
+    for (let at = 0; chains.some(({ watcher }) => !watcher.isDone()); at++) {
+      await fleet.at(at % 2).client.startRun('echo', { inputs: { spoken_word: 'again' } })
+    }
+    for (const chain of chains) {
+      const events = await expectWhole(fleet.at(0).client, chain)
+      expect(events.map(({ event }) => event)).not.toContain('run:recovered')
+    }
+    const runs = await db.read.selectFrom('run').select('lease').where('plan_id', '=', 'chain').execute()
+    expect(runs.map(({ lease }) => Number(lease))).toEqual(chains.map(() => 1))
+    leave.abort()
+    await stopAll(fleet)
     await expectSound(postgres)
   })
 

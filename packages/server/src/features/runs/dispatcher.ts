@@ -66,7 +66,8 @@ export class Dispatcher implements AsyncDisposable {
     // Only this server works on a SQLite file, so that whoever held its leases is gone.
     if (db.dialect === 'sqlite') await db.transaction(tx => releaseLeases(tx, null))
     this.#listener = db.listen('slipway_runs', runId => this.#hear(runId))
-    this.#ticker = setInterval(() => void this.#tick(), lookEveryMs)
+    // Often enough that a lease never ends while its server lives.
+    this.#ticker = setInterval(() => void this.#tick(), Math.min(lookEveryMs, this.#terms.leaseMs / 4))
     this.#ticker.unref()
     await this.claim()
   }
