@@ -81,9 +81,7 @@ function applyCommand(state: RunState, record: CommandRecord): RunState {
   noteGiven(state, record.given)
   noteMasks(state, record.truthMasks)
   countGivenUp(state, record)
-  state.tracker.totalExecutions += record.starts - state.starts
   state.tracker.cycleCount = record.cycle
-  state.starts = record.starts
   state.cyclesFrom = record.cyclesFrom
   return state
 }
@@ -95,7 +93,6 @@ function applyRestore(
 ): RunState {
   countGivenUp(state, record)
   const restored = restoredState(state, snapshot)
-  restored.starts = record.starts
   restored.cyclesFrom = record.cyclesFrom
   return restored
 }
@@ -104,7 +101,9 @@ function applyRestore(
 function countGivenUp(state: RunState, { givenUp }: CommandRecord): void {
   for (const { flowIndex, execution } of givenUp) {
     const slot = state.program.slotNumbers.get(flowIndex)
-    if (slot !== undefined) state.executions[slot] = Math.max(state.executions[slot] ?? 0, execution)
+    if (slot !== undefined) state.executions[slot] = execution
+    state.tracker.totalExecutions++
+    state.starts++
   }
 }
 

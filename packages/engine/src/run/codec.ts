@@ -128,7 +128,7 @@ function decodeError(value: unknown): StepError {
 
 function commandToJson(record: CommandRecord, put: PutReference): Plain {
   const table = new ReferenceTable(put)
-  const { kind, n, cycle, command, given, truthMasks, givenUp, starts, cyclesFrom, gate, scheduler } = record
+  const { kind, n, cycle, command, given, truthMasks, givenUp, cyclesFrom, gate, scheduler } = record
   const body = {
     kind,
     n,
@@ -138,7 +138,6 @@ function commandToJson(record: CommandRecord, put: PutReference): Plain {
     given: unlessEmpty(given),
     truthMasks: unlessEmpty(truthMasks.map(one => [one.concept, one.mask && encodeMask(one.mask, table)])),
     givenUp: unlessEmpty(givenUp.map(({ flowIndex, execution }) => [flowIndex, execution])),
-    starts,
     cyclesFrom,
     gate: encodeGate(gate),
     scheduler: encodeScheduler(scheduler),
@@ -165,7 +164,6 @@ function commandFromJson(stored: Plain, references: ReadReferences, get: GetRefe
       const [flowIndex, execution] = asList(entry, 'What was given up')
       return { flowIndex: asText(flowIndex, 'A flow index'), execution: asCount(execution, 'An execution') }
     }),
-    starts: asCount(stored['starts'], 'The number of starts'),
     cyclesFrom: asCount(stored['cyclesFrom'], 'A cycle'),
     gate: decodeGate(stored['gate']),
     scheduler: decodeScheduler(stored['scheduler']),

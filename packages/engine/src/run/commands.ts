@@ -186,6 +186,8 @@ function gateCommand(command: GateCommand, gate: GateState): CommandPlan {
 
 function withReset(plan: CommandPlan, reset: Reset): CommandPlan {
   const flowIndexes = reset.itemChanges.map(({ flowIndex }) => flowIndex)
+  // By number: a step that was modified while it ran is another object by now.
+  const slots = new Set([...reset.items].map(({ slot }) => slot))
   return {
     ...plan,
     changes: reset.changes,
@@ -193,7 +195,7 @@ function withReset(plan: CommandPlan, reset: Reset): CommandPlan {
     clearedLoops: reset.clearedLoops,
     filters: reset.filters,
     truthMasks: reset.truthMasks,
-    givesUp: item => reset.items.has(item),
+    givesUp: ({ slot }) => slots.has(slot),
     events: [...plan.events, { type: 'execution:partial_reset', flowIndexes }],
     revives: true,
   }

@@ -107,6 +107,8 @@ export function standsAt({ mode }: GateState): string | null {
 
 /** The gate after somebody lets the run go on. */
 export function continued(gate: GateState): GateState {
+  const { type } = gate.mode
+  if (type !== 'stopped' && type !== 'stepped') return gate
   const stand = standsAt(gate)
   return { ...gate, mode: stand === null ? { type: 'open' } : { type: 'passing', flowIndex: stand } }
 }

@@ -30,6 +30,12 @@ function isSame(a: Value | undefined, b: Value | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && encodeValue(a) === encodeValue(b))
 }
 
+/** Whether two references hold the same, whether they are the same or one was read from disk. */
+export function isSameReference(a: Reference | null, b: Reference | null): boolean {
+  if (a === null || b === null || a === b) return a === b
+  return isSame([a.axes, a.shape, a.data], [b.axes, b.shape, b.data])
+}
+
 function isSameBut(before: Reference, after: Reference): boolean {
   return (
     before.axes.length === after.axes.length &&

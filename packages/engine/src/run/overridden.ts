@@ -19,7 +19,7 @@ export function conditionMet(entry: InferenceEntry, reference: Reference): boole
 /** The mask that a given value makes of the one before; null when it has not the axis any more. */
 export function maskOf(reference: Reference, { filterAxis }: TruthMask): TruthMask | null {
   if (!reference.axes.includes(filterAxis)) return null
-  return { filterAxis, tensor: elementAction(cell => (isTrue(cell) ? TRUE_MARKER : FALSE_MARKER), [reference]) }
+  return { tensor: elementAction(cell => (isTrue(cell) ? TRUE_MARKER : FALSE_MARKER), [reference]), filterAxis }
 }
 
 const TRUE_TEXT = /^(true|yes)$|\((true|t)\)/i

@@ -139,7 +139,11 @@ export class ParallelScheduler implements Scheduler {
 
   #start(item: Item): boolean {
     this.#offerSnapshot()
-    if (this.#steps.holds(item) || !this.#countCycle(item)) return false
+    const beginsCycle = !this.#inCycle || this.#ranInCycle.has(item.slot)
+    // Looked at before the gate: whether the cycles are used up does not depend on what a host allows.
+    this.#exhausted = beginsCycle && this.#cyclesLeft() <= 0
+    if (this.#exhausted || this.#steps.holds(item)) return false
+    if (beginsCycle) this.#startCycle()
     this.#ranInCycle.add(item.slot)
     this.#steps.start(item, this.#steps.state.tracker.cycleCount)
     return true
@@ -156,19 +160,13 @@ export class ParallelScheduler implements Scheduler {
     return true
   }
 
-  #countCycle(item: Item): boolean {
+  #startCycle(): void {
     const { tracker } = this.#steps.state
-    if (this.#inCycle && !this.#ranInCycle.has(item.slot)) return true
-    if (this.#cyclesLeft() <= 0) {
-      this.#exhausted = true
-      return false
-    }
     this.#endCycle(true)
     tracker.cycleCount++
     this.#inCycle = true
     this.#ranInCycle.clear()
     this.#steps.emit({ type: 'cycle:started', cycle: tracker.cycleCount })
-    return true
   }
 
   #cyclesLeft(): number {

@@ -73,7 +73,7 @@ test('[ENGINE-8] random plans end, and alike in both modes', () => {
     }),
     { numRuns: 300, seed: 1 },
   )
-})
+}, 60_000)
 
 test('[ENGINE-9] the outcomes of a random plan reproduce its records', () => {
   fc.assert(
@@ -91,4 +91,4 @@ test('[ENGINE-9] the outcomes of a random plan reproduce its records', () => {
     }),
     { numRuns: 100, seed: 2 },
   )
-})
+}, 60_000)

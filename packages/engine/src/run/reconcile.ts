@@ -9,6 +9,7 @@ import { applyDelta, applyRecord } from './apply-record.ts'
 import { isRefusal, planCommand } from './commands.ts'
 import { dependenciesOf } from './dependencies.ts'
 import { openGate } from './gate.ts'
+import { isSameReference } from './growth.ts'
 import { givenReference, type Item, type Program, type ProgramConcept } from './program.ts'
 import type { RunRecord } from './records.ts'
 import { resetFor } from './reset.ts'
@@ -144,17 +145,20 @@ function takeOver(
 ): void {
   const { state, changes } = run
   const { mode, signatures } = run.options
-  const concept = state.program.conceptNumbers.get(before.name)
-  if (concept === undefined) return
+  const concept = state.program.conceptNumbers.get(before.name) ?? -1
+  const initial = initialOf(state.program, concept)
   if (mode === 'PATCH' && !isSame(signatures, 'concepts', before.name)) changes.remake(concept)
-  const initial = state.program.concepts[concept]?.initial ?? null
   if (initial === null || (mode === 'PATCH' && before.given !== undefined)) return
   const wasGiven = before.given ?? (isSame(signatures, 'values', before.name) ? initial : null)
   if (mode !== 'OVERWRITE') {
-    if (wasGiven === null || referenceText(wasGiven) !== referenceText(initial)) changes.replace(concept, initial)
+    if (!isSameReference(wasGiven, initial)) changes.replace(concept, initial)
   } else if (before.reference === null) changes.replace(concept, initial)
   // A loop that starts again begins with what the run was given, not with what the plan gives now.
   else if (wasGiven === null) state.given[concept] = before.reference
+}
+
+function initialOf({ concepts }: Program, concept: number): Reference | null {
+  return concepts[concept]?.initial ?? null
 }
 
 /** Collects what is different, and does again what depends on it. */
@@ -180,7 +184,7 @@ class Changes {
   give(name: string, reference: Reference): void {
     const { program, given } = this.#state
     const concept = program.conceptNumbers.get(name)
-    if (concept === undefined || referenceText(given[concept] ?? null) === referenceText(reference)) return
+    if (concept === undefined || isSameReference(given[concept] ?? null, reference)) return
     this.replace(concept, reference)
   }
 
@@ -219,8 +223,7 @@ function keptAndDiscarded(state: RunState, saved: Snapshot): Pick<Reconciled, 'k
   for (const { name, reference, given } of saved.concepts) {
     if (reference === null) continue
     const now = state.references[state.program.conceptNumbers.get(name) ?? -1] ?? null
-    const isKept =
-      now !== null && (now === reference || now === given || referenceText(now) === referenceText(reference))
+    const isKept = now !== null && (now === given || isSameReference(now, reference))
     ;(isKept ? kept : discarded).push(name)
   }
   return { kept, discarded }

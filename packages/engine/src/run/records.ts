@@ -110,8 +110,6 @@ export interface CommandRecord {
   readonly late: readonly string[]
   /** Executions that were under way and were given up; their outcomes are not taken any more. */
   readonly givenUp: readonly { readonly flowIndex: string; readonly execution: number }[]
-  /** Executions started in the run so far. */
-  readonly starts: number
   /** The cycle from which the allowed number of cycles is counted now. */
   readonly cyclesFrom: number
   readonly gate: GateState

@@ -1,6 +1,7 @@
 import { isBelow } from '#plan/flow-index'
 import type { Reference } from '#reference/reference'
 import { dependenciesOf, handedOut, readBy, type Dependencies } from './dependencies.ts'
+import { isSameReference } from './growth.ts'
 import type { Item, Program } from './program.ts'
 import type { CommandRecord, ConceptChange, FilterChange, ItemChange } from './records.ts'
 import type { RunState } from './state.ts'
@@ -183,7 +184,7 @@ class Closure {
     const { references, conceptStatuses, given } = this.#state
     const reference = this.#startOfIteration(concept) ?? given[concept] ?? null
     const status = reference !== null || entry.isGround ? 'complete' : 'pending'
-    const isSame = references[concept] === reference && conceptStatuses[concept] === status
+    const isSame = conceptStatuses[concept] === status && isSameReference(references[concept] ?? null, reference)
     return isSame ? [] : [{ name: entry.conceptName, reference, status }]
   }
 

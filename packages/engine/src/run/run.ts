@@ -262,7 +262,6 @@ export class Run {
       truthMasks: plan.truthMasks,
       late: state.takeLate(),
       givenUp,
-      starts: state.starts,
       cyclesFrom: plan.snapshot?.cyclesFrom ?? (isAnew ? tracker.cycleCount : state.cyclesFrom),
       gate: plan.gate,
       scheduler: plan.snapshot?.scheduler ?? this.#scheduler.save(),

@@ -179,7 +179,10 @@ export class Steps {
     return this.#owners.has(key)
   }
 
-  /** Gives up the executions of these steps as though they had not started; their numbers stay taken. */
+  /**
+   * Gives up the executions of these steps as though they had not started. Their numbers stay taken once the record of
+   * the command that does it is applied.
+   */
   giveUp(isGivenUp: (item: Item) => boolean): GivenUp[] {
     const { state } = this
     const givenUp: GivenUp[] = []
@@ -188,6 +191,9 @@ export class Steps {
       if (!isGivenUp(item)) continue
       this.#forget(active)
       state.setStatus(item.slot, 'pending')
+      state.executions[item.slot] = execution.options.execution - 1
+      state.tracker.totalExecutions--
+      state.starts--
       state.counts[item.slot] = Math.max(0, (state.counts[item.slot] ?? 0) - 1)
       if (filters !== null) giveBack(state, item, filters)
       givenUp.push({ flowIndex: item.flowIndex, execution: execution.options.execution })

@@ -1,7 +1,7 @@
 import { hasContent } from '#reference/access'
 import { append } from '#reference/append'
 import { elementAction } from '#reference/combine'
-import { EMPTY, fromData, ofShape, shapeOf, single } from '#reference/construct'
+import { fromData, ofShape, shapeOf, single } from '#reference/construct'
 import type { Reference } from '#reference/reference'
 import { JsonError, readJson } from '#value/json-read'
 import { isList, type Value } from '#value/value'
@@ -51,7 +51,7 @@ export function derelation(source: Reference | null, selector: Selector): Refere
 
 /** `=` The source's value under another name. */
 export function identity(source: Reference | null): Reference | null {
-  return source === null || source === EMPTY ? null : source
+  return source === null || source.axes.length === 0 ? null : source
 }
 
 function splice(data: Value): Value {
