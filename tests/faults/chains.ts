@@ -17,9 +17,14 @@ export interface StartedChain {
 export async function startChain(
   { client, world, signal, watchedAt = client.url }: ChainPlace,
   start: string,
+  limits: { readonly timeout_seconds?: number } = {},
 ): Promise<StartedChain> {
   const slot = world.takeSlot(digestAnswer)
-  const { run_id: id } = await client.startRun('chain', { inputs: { c0: start }, agent: world.agentOf(slot) })
+  const { run_id: id } = await client.startRun('chain', {
+    inputs: { c0: start },
+    agent: world.agentOf(slot),
+    ...limits,
+  })
   const watcher = watchRun(createClient({ url: watchedAt }), id, { by: 'socket', signal })
   return { id, slot, start, watcher }
 }

@@ -37,9 +37,11 @@ export interface WorldOptions {
   readonly random: Random
   /** The shortest and the longest time that an answer takes. */
   readonly delayMs: readonly [number, number]
+  /** How long a server waits for an answer. */
+  readonly timeoutMs?: number | undefined
 }
 
-export async function openModelWorld({ slots, random, delayMs }: WorldOptions): Promise<ModelWorld> {
+export async function openModelWorld({ slots, random, delayMs, timeoutMs }: WorldOptions): Promise<ModelWorld> {
   const answerers: Answerer[] = []
   const asked: AskedPrompt[] = []
   let era = 0
@@ -71,6 +73,7 @@ export async function openModelWorld({ slots, random, delayMs }: WorldOptions): 
       base_url: `http://127.0.0.1:${address.port}/slots/${slot}/v1`,
       model: 'recorded',
       max_retries: 0,
+      ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }),
     },
   ])
   return {

@@ -1,6 +1,7 @@
 import { sql, type Selectable } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import type { RunContentTable, RunTable } from '#db/tables/runs'
+import { databaseNow } from './lease-store.ts'
 
 export type RunRow = Selectable<RunTable>
 export type RunContentRow = RunContentTable
@@ -28,7 +29,13 @@ export type ContentChange = Partial<Pick<RunContentTable, 'node_statuses' | 'res
 export const unfinished = ['pending', 'running', 'waiting', 'pausing', 'paused', 'stopping']
 
 export async function insertRun(tx: Tx, run: NewRun, content: RunContentRow): Promise<void> {
-  await tx.sql.insertInto('run').values(run).execute()
+  const { deadline_at: deadlineAt, created_at: createdAt } = run
+  // By the clock by which the run will be ended, which need not go like this server's.
+  const deadline = deadlineAt && sql<number>`${databaseNow(tx.dialect)} + ${deadlineAt - createdAt}`
+  await tx.sql
+    .insertInto('run')
+    .values({ ...run, deadline_at: deadline })
+    .execute()
   await tx.sql.insertInto('run_content').values(content).execute()
 }
 
