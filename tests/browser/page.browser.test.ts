@@ -165,7 +165,7 @@ describe.skipIf(!existsSync(program))('page', () => {
     await page.getByRole('dialog', { name: 'Stop this run?' }).waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
-    expect(await page.locator('.pill').innerText()).toBe('running')
+    expect(await page.locator('.pill').innerText()).toBe('waiting')
     await stop.focus()
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: 'Stop the run' }).focus()

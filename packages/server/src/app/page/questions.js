@@ -25,6 +25,8 @@ export function questionsCard(runId, signal) {
   return { node, refresh }
 }
 
+const isYesOrNo = question => question.type === 'confirm' || question.type === 'repeat_call'
+
 function questionForm(question, { signal, refresh }) {
   const id = `answer-${question.input_id}`
   const problem = el('div', { class: 'problem', role: 'alert', hidden: true })
@@ -43,11 +45,10 @@ function questionForm(question, { signal, refresh }) {
     {
       onsubmit: event => {
         event.preventDefault()
-        if (question.type !== 'confirm')
-          void send(question.type === 'multi_file_input' ? lines(field.value) : field.value)
+        if (!isYesOrNo(question)) void send(question.type === 'multi_file_input' ? lines(field.value) : field.value)
       },
     },
-    question.type === 'confirm'
+    isYesOrNo(question)
       ? el('p', { class: 'prompt' }, question.prompt)
       : el('label', { for: id, class: 'prompt' }, question.prompt),
     field,
@@ -55,7 +56,7 @@ function questionForm(question, { signal, refresh }) {
     el(
       'div',
       { class: 'actions' },
-      question.type === 'confirm'
+      isYesOrNo(question)
         ? [
             el('button', { type: 'button', onclick: () => void send(false) }, 'No'),
             el('button', { type: 'button', class: 'primary', onclick: () => void send(true) }, 'Yes'),
@@ -66,7 +67,7 @@ function questionForm(question, { signal, refresh }) {
 }
 
 function answerField(question, id) {
-  if (question.type === 'confirm') return null
+  if (isYesOrNo(question)) return null
   if (question.type === 'simple_text' || question.type === 'chat')
     return el('input', { id, type: 'text', autocomplete: 'off', value: question.initial_text ?? '' })
   const hint = question.type === 'multi_file_input' ? 'One path a line' : null

@@ -65,12 +65,12 @@ export async function showRun({ main, setConnection }, runId, signal) {
       const status = statusAfter[event.event]
       if (status) {
         run = { ...run, status }
-        announce(`The run is ${status}.`)
+        // What it waits for is announced with the question.
+        if (status !== 'waiting') announce(`The run is ${status}.`)
       }
       if (!isOver(run)) head.update(run, steps.counts())
       if (event.event !== 'run:completed' && event.event !== 'run:failed') return
-      stop()
-      setConnection('ended')
+      // It may have gone on since: the server ends the stream behind the last event.
       announce(`The run ${event.event === 'run:completed' ? 'is completed' : 'has failed'}.`)
       void questions.refresh()
       void reload()
@@ -82,7 +82,11 @@ export async function showRun({ main, setConnection }, runId, signal) {
   })
 }
 
-const statusAfter = { 'execution:paused': 'paused', 'execution:resumed': 'running' }
+const statusAfter = {
+  'execution:paused': 'paused',
+  'execution:waiting': 'waiting',
+  'execution:resumed': 'running',
+}
 
 function isOver(run) {
   return run.status === 'completed' || run.status === 'failed'
@@ -155,12 +159,11 @@ function runHead({ path, signal, onChanged }) {
     const total = Math.max(run.progress.total_count, steps.total)
     bar.max = Math.max(total, 1)
     bar.value = steps.completed + steps.skipped + steps.failed
-    const waiting = run.status === 'pending' && run.queue_position ? `waiting in place ${run.queue_position} · ` : ''
     put(
       counts,
-      `${waiting}${steps.completed + steps.skipped} of ${total} steps done${steps.skipped > 0 ? ` (${steps.skipped} skipped)` : ''} · ${steps.running} running · ${steps.failed} failed`,
+      `${standing(run)}${steps.completed + steps.skipped} of ${total} steps done${steps.skipped > 0 ? ` (${steps.skipped} skipped)` : ''} · ${steps.running} running · ${steps.failed} failed`,
     )
-    pause.hidden = !['pending', 'running', 'paused'].includes(run.status)
+    pause.hidden = !['pending', 'running', 'waiting', 'paused'].includes(run.status)
     pause.disabled = false
     put(pause, run.status === 'paused' ? 'Resume' : 'Pause')
     stop.hidden = isOver(run)
@@ -169,6 +172,15 @@ function runHead({ path, signal, onChanged }) {
     if (run.error) put(why, ...errorText(run.error))
   }
   return { node, update, tick }
+}
+
+function standing(run) {
+  if (run.status === 'pending' && run.queue_position) return `waiting in place ${run.queue_position} · `
+  if (run.status === 'waiting') return 'waiting for an answer · '
+  if (run.status !== 'paused' || !run.held) return ''
+  return run.held.by === 'run_to'
+    ? `held behind step ${run.held.flow_index} · `
+    : `held before step ${run.held.flow_index} · `
 }
 
 function errorText(error) {

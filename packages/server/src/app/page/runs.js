@@ -1,7 +1,7 @@
 import { requestPage } from './connection.js'
 import { el, put, statusPill, time } from './dom.js'
 
-const filters = ['all', 'pending', 'running', 'paused', 'completed', 'failed']
+const filters = ['all', 'pending', 'running', 'waiting', 'paused', 'completed', 'failed']
 
 /** The runs, newest first, by state and page. */
 export function runsSection({ signal }) {
