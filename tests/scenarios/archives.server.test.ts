@@ -8,7 +8,7 @@ import { unzipSync } from 'fflate'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
 import { scriptedModel, type ScriptedModel } from '../testbed/scripted-model.ts'
-import { chainPlan, countingPlan, echoPlan, personPlan } from '../testbed/small-plans.ts'
+import { chainPlan, countingPlan, echoPlan, personPlan, smallPlan } from '../testbed/small-plans.ts'
 
 const long = 'so long that it is kept once and referred to from everywhere else. '.repeat(8)
 
@@ -17,7 +17,7 @@ function wordy(): ScriptedModel {
 }
 
 async function at(bed: Bed, runId: string, status: RunState): Promise<void> {
-  await expect.poll(async () => (await bed.client.run(runId)).status, { timeout: 20_000 }).toBe(status)
+  await expect.poll(async () => (await bed.client.run(runId)).status, { timeout: 50_000 }).toBe(status)
 }
 
 async function exported(bed: Bed, runId: string): Promise<Uint8Array> {
@@ -128,7 +128,7 @@ describe('export and import', () => {
     expect(Buffer.from(await there.client.runFile('files', 'count.txt')).toString()).toBe('x\nx\nx\n')
     expect((await there.client.runFile('files', 'provisions/scripts/count.py')).length).toBeGreaterThan(10)
     await there.client.rerunFrom('files', '1.3')
-    await expect.poll(async () => (await there.client.run('files')).status, { timeout: 20_000 }).toBe('completed')
+    await expect.poll(async () => (await there.client.run('files')).status, { timeout: 50_000 }).toBe('completed')
     expect((await there.client.result('files')).final_concepts[0]?.value).toBe(4)
     const { run_id: fork } = await there.client.fork('files', { step: 2 })
     expect(await there.finished(fork)).toMatchObject({ status: 'completed' })
@@ -288,4 +288,60 @@ describe('what is refused', () => {
     expect(await code(bed.client.importRun(Buffer.alloc(300_000)))).toBe('body.too_large')
     await bed.client.importRun(archive)
   })
+})
+
+test('[RUN-89] a run that was paused while calls were under way is replayed as it was', async () => {
+  const numbers = [1, 2, 3, 4]
+  const asks = numbers.map(n => ({
+    flowIndex: `1.${n}`,
+    gives: `{c${n}}`,
+    takes: ['{c0}'],
+    paradigm: 'v_PromptLocation-h_Literal-c_GenerateThinkJson-o_Literal',
+    file: `provisions/prompts/${n}.md`,
+  }))
+  const echoes = numbers.map(n => ({
+    flowIndex: `2.${n}`,
+    gives: `{d${n}}`,
+    takes: [`{c${n}}`],
+    paradigm: 'h_Data-c_PassThrough-o_Normal',
+  }))
+  const plan = smallPlan({
+    name: 'wide',
+    inputs: ['{c0}'],
+    finals: numbers.map(n => `{d${n}}`),
+    steps: [...asks, ...echoes],
+    files: Object.fromEntries(numbers.map(n => [`provisions/prompts/${n}.md`, `Number ${n}: $input_1`])),
+  })
+  // Answers come one by one, when the test says so.
+  const waiting = new Map<string, () => void>()
+  const { models } = wordy()
+  const generate: typeof models.generate = async request => {
+    const number = /Number (\d)/.exec(request.prompt)?.[1] ?? ''
+    await new Promise<void>(resolve => waiting.set(number, resolve))
+    return models.generate(request)
+  }
+  await using bed = await openBed({ replace: { models: { ...models, generate } } })
+  await bed.client.deploy(plan)
+  await bed.client.startRun('wide', { inputs: { c0: 'x' }, run_id: 'wide' })
+  await expect.poll(() => [...waiting.keys()].sort(), { timeout: 50_000 }).toEqual(['1', '2', '3', '4'])
+  await bed.client.pause('wide')
+  for (const number of ['3', '1', '4', '2']) {
+    const before = (await bed.client.trace('wide')).items.length
+    waiting.get(number)?.()
+    await expect.poll(async () => (await bed.client.trace('wide')).items.length).toBeGreaterThan(before)
+  }
+  await at(bed, 'wide', 'paused')
+  const half = await exported(bed, 'wide')
+  await using there = await openBed({ replace: { models: { ...models, generate } } })
+  await there.client.importRun(half)
+  await bed.client.resume('wide')
+  await at(bed, 'wide', 'completed')
+  await there.client.call(api.importRun, {
+    query: { run_id: 'whole' },
+    uploads: [{ field: 'run', name: 'run.zip', type: 'application/zip', content: await exported(bed, 'wide') }],
+  })
+  // It was loaded again when it was resumed: each step has one record, in the order in which they were made.
+  const steps = (await bed.client.checkpoints('wide')).items.map(checkpoint => checkpoint.flow_index)
+  expect(steps.slice(0, 6)).toEqual([null, '1.3', '1.1', '1.4', '1.2', null])
+  expect(steps.slice(6).sort()).toEqual(['2.1', '2.2', '2.3', '2.4'])
 })

@@ -52,7 +52,8 @@ export class RunControl {
   resume(runId: string): Promise<RunRow> {
     return this.#change(runId, async (tx, row) => {
       if (row.status !== 'paused') throw wrongState(`Only a paused run can be resumed; this one is ${row.status}.`)
-      if (row.held !== null)
+      // Answers were taken while no step could start; a replay learns from the command up to where that was so.
+      if (row.held !== null || row.entries > 0)
         await this.#insert(tx, row, { command: { type: 'continue' }, cancelAs: null, toStep: null })
       await updateRun(tx, runId, { status: 'pending', held: null })
     })

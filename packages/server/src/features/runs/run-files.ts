@@ -3,7 +3,6 @@ import { constants, createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { provisionCandidates, type ProvisionDirs } from '@slipway/engine/plan/provisions'
 import { AppError } from '@slipway/protocol/errors'
 
@@ -89,7 +88,7 @@ export class RunFiles {
 
   /** As `write`, with what is in a file of the server's own. */
   copyIn(path: string, source: string): Promise<string> {
-    return this.#put(path, handle => pipeline(createReadStream(source), handle.createWriteStream({ autoClose: false })))
+    return this.#put(path, handle => handle.writeFile(createReadStream(source)))
   }
 
   async #put(path: string, fill: (handle: FileHandle) => Promise<void>): Promise<string> {
