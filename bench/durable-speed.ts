@@ -1,4 +1,4 @@
-import { makeHome, type Contender } from './contender.ts'
+import { makeHome, type Contender, type Order } from './contender.ts'
 import { inNewHome, pick, roundsInTurn, rowsOf, type Field } from './durable-field.ts'
 import type { Row } from './report.ts'
 import { quantile } from './rounds.ts'
@@ -9,6 +9,7 @@ const roundMs = 3_000
 const stepsAlone = 10
 const runsAlone = 100
 const diskRuns = 64
+const diskSteps = [10, 110] as const
 const largeRuns = 2
 const largeSteps = [10, 60] as const
 const largeBytes = 1_000_000
@@ -82,7 +83,7 @@ export async function benchDisk(field: Field): Promise<Row[]> {
   const large = await roundsInTurn(field, 'bytes on disk with a large value', contender =>
     growthWithLarge(field, contender),
   )
-  const note = 'database, its log and folders of runs after a stop in order'
+  const note = `what ${diskSteps[1] - diskSteps[0]} more steps add to each of ${diskRuns} runs, after a stop in order`
   const logged = new Map(
     [...small].flatMap(([contender, growths]) => {
       const figures = growths.flatMap(({ log }) => (log === null ? [] : [log]))
@@ -112,43 +113,40 @@ interface Growth {
   readonly log: number | null
 }
 
+/** What more steps add to as many runs: so nothing of it is what an empty database or a run by itself takes. */
 async function growthOfSteps(field: Field, contender: Contender): Promise<Growth> {
-  await using home = await makeHome(contender.store, field.cluster)
-  const playTo = async (steps: number): Promise<{ readonly bytes: number; readonly log: number | null }> => {
-    const from = await home.logBytes()
-    await using session = await contender.open(home, { concurrency: 16 })
-    await session.play({ runs: diskRuns, steps })
-    await session[Symbol.asyncDispose]()
-    const to = await home.logBytes()
-    return { bytes: await home.bytes(), log: from === null || to === null ? null : to - from }
-  }
-  const before = await playTo(stepsAlone)
-  const after = await playTo(stepsAlone + stepsOfRun)
-  const newSteps = diskRuns * stepsOfRun
+  const [few, many] = diskSteps
+  const less = await filled(field, contender, { runs: diskRuns, steps: few })
+  const more = await filled(field, contender, { runs: diskRuns, steps: many })
+  const steps = diskRuns * (many - few)
   return {
-    // The differences leave out what an empty database takes, and what each run takes by itself.
-    disk: (after.bytes - 2 * before.bytes + (await emptyBytes(field, contender))) / newSteps,
-    log: after.log === null ? null : after.log / (diskRuns * (stepsAlone + stepsOfRun)),
+    disk: (more.bytes - less.bytes) / steps,
+    log: more.log === null || less.log === null ? null : (more.log - less.log) / steps,
   }
-}
-
-async function emptyBytes(field: Field, contender: Contender): Promise<number> {
-  await using home = await makeHome(contender.store, field.cluster)
-  await using session = await contender.open(home, { concurrency: 1 })
-  await session[Symbol.asyncDispose]()
-  return home.bytes()
 }
 
 async function growthWithLarge(field: Field, contender: Contender): Promise<number> {
-  const bytesOf = async (steps: number): Promise<number> => {
-    await using home = await makeHome(contender.store, field.cluster)
-    await using session = await contender.open(home, { concurrency: largeRuns })
-    await session.play({ runs: largeRuns, steps, large: largeText() })
-    await session[Symbol.asyncDispose]()
-    return home.bytes()
-  }
   const [few, many] = largeSteps
-  return ((await bytesOf(many)) - (await bytesOf(few))) / (largeRuns * (many - few))
+  const order = { runs: largeRuns, large: largeText() }
+  const less = await filled(field, contender, { ...order, steps: few })
+  const more = await filled(field, contender, { ...order, steps: many })
+  return (more.bytes - less.bytes) / (largeRuns * (many - few))
+}
+
+/** What is in an empty home after these runs and a stop in order. */
+async function filled(
+  field: Field,
+  contender: Contender,
+  order: Order,
+): Promise<{ readonly bytes: number; readonly log: number | null }> {
+  await using home = await makeHome(contender.store, field.cluster)
+  const before = await home.logBytes()
+  {
+    await using session = await contender.open(home, { concurrency: 16 })
+    await session.play(order)
+  }
+  const after = await home.logBytes()
+  return { bytes: await home.bytes(), log: before === null || after === null ? null : after - before }
 }
 
 /** Letters without a pattern, so that no database makes them small. */

@@ -8,6 +8,7 @@ const database = new Database(join(settings.folder, 'checkpoints.db'))
 database.pragma('journal_mode = WAL')
 // This build of SQLite does not sync each commit in WAL mode by itself.
 database.pragma('synchronous = FULL')
-await serveGraph(new SqliteSaver(database), async () =>
-  database.prepare('select distinct thread_id from checkpoints').pluck().all(),
-)
+await serveGraph(new SqliteSaver(database), {
+  unfinishedThreads: async () => database.prepare('select distinct thread_id from checkpoints').pluck().all(),
+  close: () => database.close(),
+})

@@ -7,7 +7,7 @@ const State = Annotation.Root({ run: Annotation(), left: Annotation(), value: An
  * A chain of steps as a graph that goes round one node. `durability: 'sync'` puts each step's checkpoint into the
  * database before the next one starts; without it the writes run behind.
  */
-export async function serveGraph(checkpointer, unfinishedThreads) {
+export async function serveGraph(checkpointer, { unfinishedThreads, close }) {
   const chain = new StateGraph(State)
     .addNode('step', async ({ run, left }) => ({ value: await step(run, left), left: left - 1 }))
     .addEdge(START, 'step')
@@ -26,16 +26,19 @@ export async function serveGraph(checkpointer, unfinishedThreads) {
       chain.invoke(null, configOf(run)).catch(error => console.error(error))
     }
   }
-  serve({
-    play: order => playAll(order, run => play(run, order)),
-    async begin(order) {
-      for (let n = 0; n < order.runs; n++) play(newRunId(), order).catch(error => console.error(error))
+  serve(
+    {
+      play: order => playAll(order, run => play(run, order)),
+      async begin(order) {
+        for (let n = 0; n < order.runs; n++) play(newRunId(), order).catch(error => console.error(error))
+      },
+      async wait({ runs }) {
+        for (let n = 0; n < runs; n++) {
+          const run = newRunId()
+          await waiting.invoke({ run, left: 0, value: '', large: '' }, configOf(run))
+        }
+      },
     },
-    async wait({ runs }) {
-      for (let n = 0; n < runs; n++) {
-        const run = newRunId()
-        await waiting.invoke({ run, left: 0, value: '', large: '' }, configOf(run))
-      }
-    },
-  })
+    close,
+  )
 }

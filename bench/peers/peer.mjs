@@ -34,14 +34,20 @@ export async function playAll({ runs, concurrency }, play) {
   return { ms: performance.now() - start, latencies }
 }
 
-/** Answers the bench's orders, which come one at a time as `{order, ...}`; the answer is `{value}` or `{error}`. */
-export function serve(orders) {
+/**
+ * Answers the bench's orders, which come one at a time as `{order, ...}`; the answer is `{value}` or `{error}`. When the
+ * bench lets go, `close` brings what is in memory to the disk.
+ */
+export function serve(orders, close = () => undefined) {
   process.on('message', ({ order, ...given }) => {
     orders[order](given).then(
       value => process.send({ value: value ?? null }),
       error => process.send({ error: String(error?.stack ?? error) }),
     )
   })
-  process.on('disconnect', () => process.exit(0))
+  process.on('disconnect', async () => {
+    await close()
+    process.exit(0)
+  })
   process.send({ ready: true })
 }
