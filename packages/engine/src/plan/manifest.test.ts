@@ -47,6 +47,16 @@ describe('packages', () => {
     })
   })
 
+  test('[PLAN-29] a manifest says how long runs are kept', () => {
+    const retention = (given: unknown) => ({ 'manifest.json': { ...manifest, retention: given }, ...repositories })
+    expect(loaded(retention({ days: 0.5, runs: 100 })).retention).toEqual({ days: 0.5, runs: 100 })
+    expect(loaded(retention({ days: 0 })).retention).toEqual({ days: 0, runs: null })
+    expect(loaded({ 'manifest.json': manifest, ...repositories }).retention).toEqual({ days: null, runs: null })
+    expect(codes(retention({ days: -1, runs: -1 }))).toEqual(['manifest.retention', 'manifest.retention'])
+    expect(codes(retention({ days: 'many' }))).toEqual(['field.type'])
+    expect(codes(retention(7))).toEqual(['field.type'])
+  })
+
   test('[PLAN-2] a canvas project with backslashes, an agent and inputs', () => {
     const plan = loaded({
       'my.normcode-canvas.json': {
