@@ -1,7 +1,7 @@
 import { leaves } from '#reference/access'
 import { elementAction } from '#reference/combine'
 import { SKIP, type Reference } from '#reference/reference'
-import { decodeSign } from '#reference/sign'
+import { decodeSign, encodeSign } from '#reference/sign'
 import type { Effect, EffectOutcome } from './effects.ts'
 import type { Item } from './program.ts'
 import type { RunState } from './state.ts'
@@ -15,6 +15,7 @@ export interface PromptReader {
 }
 
 const LOCATIONS: ReadonlySet<string> = new Set(['prompt_location', 'prompt'])
+const SCRIPTS: ReadonlySet<string> = new Set(['script_location', 'generated_script_path'])
 
 /**
  * A prompt is named by a sign in the function concept or among the values, and read from a file; then the file's text
@@ -43,7 +44,13 @@ function locationsIn(reference: Reference | null): string[] {
 }
 
 function withText(reference: Reference, text: string): Reference {
-  return elementAction(cell => (typeof cell === 'string' && cell !== SKIP ? text : cell), [reference])
+  return elementAction(cell => (typeof cell === 'string' && cell !== SKIP ? cellWith(cell, text) : cell), [reference])
+}
+
+function cellWith(cell: string, text: string): string {
+  const sign = decodeSign(cell)
+  if (sign === null) return text
+  return SCRIPTS.has(sign.norm ?? '') ? cell : encodeSign(text, sign.norm, sign.id ?? '000')
 }
 
 function answerFor(

@@ -53,37 +53,42 @@ export function steer(run: Run, choices: Choices, { most }: { readonly most: num
   const snapshots: { readonly text: string; readonly inputs: number }[] = []
   const known: Snapshot[] = []
   let left = most
-  for (let turn = 0; ; turn++) {
+  for (;;) {
     if (choices.below(3) === 0) run.requestSnapshot()
     const { end, held, more, snapshot } = told.take(run)
     if (snapshot !== null) {
-      snapshots.push({ text: encodeSnapshot(snapshot, encodeReference), inputs: journal.length })
-      known.push(decodeSnapshot(encodeSnapshot(snapshot, encodeReference), decodeReference))
+      const text = encodeSnapshot(snapshot, encodeReference)
+      snapshots.push({ text, inputs: journal.length })
+      known.push(decodeSnapshot(text, decodeReference))
     }
-    const isStuck = end === null && held !== null && told.isQuiet
     if (end !== null && (left <= 0 || choices.below(2) === 0)) return { told, journal, snapshots }
-    if (left > 0 && choices.below(isStuck || end !== null ? 1 : 4) === 0) {
+    const isStuck = end !== null || (held !== null && told.isQuiet)
+    if (left > 0 && choices.below(isStuck ? 1 : 4) === 0) {
       left--
-      give(run, { told, journal, command: randomCommand(run, choices, known) })
-    } else if (isStuck) give(run, { told, journal, command: { type: 'clear_breakpoints' } }, { type: 'continue' })
-    else if (!more && end === null) {
-      const [request] = told.waiting.splice(choices.below(told.waiting.length), 1)
-      if (request === undefined) throw new Error('The run waits for nothing.')
-      journal.push({ type: 'outcome', key: request.key, outcome: answered(request) })
-      run.resolve(request.key, answered(request))
-    }
+      give(run, { told, journal }, [randomCommand(run, choices, known)])
+    } else if (isStuck) give(run, { told, journal }, [{ type: 'clear_breakpoints' }, { type: 'continue' }])
+    else if (!more) answerOne(run, { told, journal }, choices)
   }
 }
 
-function give(
-  run: Run,
-  { told, journal, command }: { readonly told: Told; readonly journal: JournalInput[]; readonly command: Command },
-  ...others: readonly Command[]
-): void {
-  for (const one of [command, ...others]) {
-    // What is computed at the moment ends first, so the number of starts is taken afterwards as well.
-    if (run.command(one) !== null) continue
-    journal.push({ type: 'command', command: one, starts: run.starts })
+interface Written {
+  readonly told: Told
+  readonly journal: JournalInput[]
+}
+
+function answerOne(run: Run, { told, journal }: Written, choices: Choices): void {
+  const [request] = told.waiting.splice(choices.below(told.waiting.length), 1)
+  if (request === undefined) throw new Error('The run waits for nothing.')
+  const outcome = answered(request)
+  journal.push({ type: 'outcome', key: request.key, outcome })
+  run.resolve(request.key, outcome)
+}
+
+function give(run: Run, { told, journal }: Written, commands: readonly Command[]): void {
+  for (const command of commands) {
+    if (run.command(command) !== null) continue
+    // What was being computed has ended first, so the number of starts is the one at which it was applied.
+    journal.push({ type: 'command', command, starts: run.starts })
     told.drop(run)
   }
 }
