@@ -128,7 +128,7 @@ export class Clients {
   async #pauseAndResume({ id, watcher }: LedgerRun, signal: AbortSignal): Promise<void> {
     const { random, ledger } = this.#options
     while (!signal.aborted && watcher?.isDone() === false) {
-      await pause(random.between(50, 600), signal)
+      await pause(random.between(100, 900), signal)
       const paused = await this.#try(signal, client => client.pause(id))
       ledger.count(`pause ${paused?.type ?? 'left'}`)
       await pause(random.between(0, 300), signal)

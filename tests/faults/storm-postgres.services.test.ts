@@ -1,19 +1,23 @@
 import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { postgresUrl } from '@slipway/server/db/testing'
-import { expect, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { chain, examples } from './storm-plans.ts'
 import { killsOr, storm } from './storm.ts'
 
-test('[RUN-1] [RUN-6] [RUN-7] [RUN-31] [RUN-42] killed again and again on Postgres, servers keep what they said', async () => {
-  await using folder = await temporaryDataFolder()
-  const report = await storm({
-    title: 'Storm over the examples on Postgres',
-    plans: [...examples(), chain()],
-    kills: killsOr(40),
-    dataDir: folder.path,
-    postgres: await postgresUrl({ empty: true }),
+const why = inject('postgres')?.why ?? null
+
+describe.skipIf(why !== null)(`the examples${why === null ? '' : ` (${why})`}`, () => {
+  test('[RUN-1] [RUN-6] [RUN-7] [RUN-31] [RUN-42] killed again and again on Postgres, servers keep what they said', async () => {
+    await using folder = await temporaryDataFolder()
+    const report = await storm({
+      title: 'Storm over the examples on Postgres',
+      plans: [...examples(), chain()],
+      kills: killsOr(15),
+      dataDir: folder.path,
+      postgres: await postgresUrl({ empty: true }),
+    })
+    expect(report.problems).toEqual([])
+    expect(report.kills).toBeGreaterThanOrEqual(killsOr(15))
+    expect(report.runs).toBeGreaterThan(0)
   })
-  expect(report.problems).toEqual([])
-  expect(report.kills).toBeGreaterThanOrEqual(killsOr(40))
-  expect(report.runs).toBeGreaterThan(0)
 })

@@ -59,7 +59,7 @@ export async function storm(options: StormOptions): Promise<StormReport> {
   const expected = await undisturbed({ fleet, world, plans })
   const ledger = new Ledger()
   const leave = new AbortController()
-  const clients = new Clients({ fleet, world, ledger, random, plans, runs: 14, leave: leave.signal })
+  const clients = new Clients({ fleet, world, ledger, random, plans, runs: 12, leave: leave.signal })
   const everything = fleet.berths.map(({ client }) => watchAll(client, leave.signal))
   const isOver = new AbortController()
   const work = clients.work(isOver.signal)
@@ -156,7 +156,7 @@ async function killAround({ fleet, world, ledger, random, reader, kills }: Killi
     if (random.chance(0.85)) {
       await fleet.at(first).server.ready
       const done = (): number => world.asked.length + ledger.progress()
-      const enough = done() + random.between(0, 60)
+      const enough = done() + random.between(0, 30)
       for (const start = performance.now(); done() < enough && performance.now() - start < longestLifeMs;)
         await sleep(5)
       await sleep(random.between(0, 30))
