@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { orAbort } from '@slipway/kit/abort'
 import { api } from '@slipway/protocol/api'
 import type { RunState } from '@slipway/protocol/runs'
 import { temporaryDataFolder } from '@slipway/server/app/testing'
@@ -8,7 +9,7 @@ import { unzipSync } from 'fflate'
 import { describe, expect, test } from 'vitest'
 import { openBed, type Bed } from '../testbed/bed.ts'
 import { scriptedModel, type ScriptedModel } from '../testbed/scripted-model.ts'
-import { chainPlan, countingPlan, echoPlan, personPlan, smallPlan } from '../testbed/small-plans.ts'
+import { chainPlan, countingPlan, echoPlan, loopPlan, personPlan, smallPlan } from '../testbed/small-plans.ts'
 
 const long = 'so long that it is kept once and referred to from everywhere else. '.repeat(8)
 
@@ -345,3 +346,31 @@ test('[RUN-89] a run that was paused while calls were under way is replayed as i
   expect(steps.slice(0, 6)).toEqual([null, '1.3', '1.1', '1.4', '1.2', null])
   expect(steps.slice(6).sort()).toEqual(['2.1', '2.2', '2.3', '2.4'])
 })
+
+test.each(['parallel', 'sequential'] as const)(
+  '[RUN-86] a %s loop that went on after a restart is replayed from its beginning',
+  async mode => {
+    await using folder = await temporaryDataFolder()
+    const data = Array.from({ length: 60 }, (_, index) => `element number ${index}, of which there are many`)
+    const inputs = { items: { data, axes: ['item'] } }
+    const options = { dataDir: folder.path, settings: { checkpointFrequency: 1 } }
+    {
+      const { models, prompts } = wordy()
+      const { promise: never } = Promise.withResolvers<never>()
+      const generate: typeof models.generate = request =>
+        prompts.length < 25 ? models.generate(request) : orAbort(never, request.signal)
+      await using bed = await openBed({ ...options, replace: { models: { ...models, generate } } })
+      await bed.client.deploy(loopPlan('loop'))
+      await bed.client.startRun('loop', { inputs, mode, run_id: 'loop' })
+      await expect.poll(() => prompts.length, { timeout: 50_000 }).toBe(25)
+    }
+    const { models } = wordy()
+    await using bed = await openBed({ ...options, replace: { models } })
+    await at(bed, 'loop', 'completed')
+    await bed.client.rerunFrom('loop', '1')
+    await at(bed, 'loop', 'completed')
+    await using there = await openBed({ replace: { models } })
+    await there.client.importRun(await exported(bed, 'loop'))
+    expect(await seen(there, 'loop')).toEqual(await seen(bed, 'loop'))
+  },
+)

@@ -50,9 +50,3 @@ export async function selectValueSizes(
     .execute()
   return rows.map(({ hash, size }) => ({ hash, size: Number(size) }))
 }
-
-export async function commandsExist(reader: Reader, ids: readonly string[]): Promise<boolean> {
-  if (ids.length === 0) return false
-  const row = await reader.selectFrom('run_command').select('id').where('id', 'in', ids).limit(1).executeTakeFirst()
-  return row !== undefined
-}
