@@ -10,7 +10,7 @@ import type { InputRow } from './input-store.ts'
 import type { Journal, JournalEntry } from './journal.ts'
 import type { PerformedCall, RunEffects } from './run-effects.ts'
 import { toRunEvent, type RunEventDraft } from './run-events.ts'
-import type { ContentChange, RunChange } from './run-store.ts'
+import { updateRunIf, type ContentChange, type RunChange } from './run-store.ts'
 import type { Tx } from '#db/database'
 import type { StepBoard } from './step-board.ts'
 
@@ -179,13 +179,15 @@ export class RunDriver {
 
   /** What is told before the first decision. */
   #opening(): JournalEntry {
-    const { board, now, writer, isNew } = this.#options
+    const { runId, board, now, writer, isNew } = this.#options
     const startedAt = Math.round(now())
-    const status: RunChange = this.#isPausing ? {} : { status: 'running', held: null }
+    const running = { status: 'running', held: null } as const
     return writer.entry({
       events: this.#openingEvents(startedAt).map(event => this.#number(event)),
-      change: isNew ? { ...status, started_at: startedAt } : status,
+      change: isNew ? { started_at: startedAt } : {},
       content: isNew ? { node_statuses: JSON.stringify(board.statuses()) } : {},
+      // What was asked of the run since it was taken up stands.
+      also: async tx => void (await updateRunIf(tx, { runId, from: ['pending', 'running'] }, running)),
     })
   }
 
