@@ -131,6 +131,31 @@ describe.skipIf(why !== null)(`servers on a Postgres that fails${why === null ? 
     await expectSound(postgres)
   })
 
+  test('[RUN-26] [RUN-6] when the clock of the database jumps, leases end under servers that live, and nothing is done twice', async () => {
+    await using folder = await temporaryDataFolder()
+    await using world = await openWorld()
+    const postgres = await postgresUrl()
+    await using db = await openDatabase(postgres)
+    await using fleet = await openFleet(postgres, { dataDir: folder.path, world })
+    const leave = new AbortController()
+    const chains = await startChains(fleet, world, leave.signal)
+    for (let round = 1; round <= 3; round++) {
+      await expect.poll(() => world.asked.length, patient).toBeGreaterThan(12 * round)
+      // As far as leases go, this is the same as a clock that is an hour further.
+      await db.read
+        .updateTable('run')
+        .set(({ eb }) => ({ lease_until: eb('lease_until', '-', 3_600_000) }))
+        .where('lease_until', 'is not', null)
+        .execute()
+    }
+    for (const chain of chains) await expectWhole(fleet.at(0).client, chain)
+    const runs = await db.read.selectFrom('run').select('lease').execute()
+    expect(Math.max(...runs.map(({ lease }) => Number(lease)))).toBeGreaterThan(1)
+    leave.abort()
+    await stopAll(fleet)
+    await expectSound(postgres)
+  })
+
   test('[RUN-28] the runs of a killed server are taken over once its lease is over, and not before', async () => {
     await using folder = await temporaryDataFolder()
     await using world = await openWorld()
