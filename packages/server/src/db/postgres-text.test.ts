@@ -6,7 +6,7 @@ const special = fc.constantFrom('\0', '\ufdd0', '0', '1', '\ufdd00', 'é', '😀
 
 test('[DB-4] any text comes back as it was, and none has a NUL on its way', () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(special, fc.string({ unit: 'binary' }))), parts => {
+    fc.property(fc.array(fc.oneof(special, fc.string({ unit: 'binary' })), { maxLength: 12 }), parts => {
       const text = parts.join('')
       expect(encodeText(text)).not.toContain('\0')
       expect(decodeText(encodeText(text))).toBe(text)
