@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,12 +19,14 @@ import { freePort, memoryOf, Poster } from './server-process.ts'
 
 const folder = import.meta.dirname
 const patienceMs = 60_000
-// Enough for 64 runs at once on a small machine; with one connection a run both peers were no faster.
+// With 10, 32 and 64 connections both peers on Postgres were equally fast, within the noise of a busy machine.
 const poolSize = 32
 
-/** Installs what the peers need beside the bench, unless it is there; the reason when it cannot be had. */
+/** Installs what the peers need beside the bench, unless it is there as the lockfile says; the reason when it cannot be had. */
 export function installPeers(): string | null {
-  if (existsSync(join(folder, 'node_modules/.package-lock.json'))) return null
+  const installed = statSync(join(folder, 'node_modules/.package-lock.json'), { throwIfNoEntry: false })
+  const wanted = statSync(join(folder, 'package-lock.json'))
+  if (installed && installed.mtimeMs >= wanted.mtimeMs) return null
   console.error('installing the peers into bench/node_modules …')
   try {
     // No package needs its install script: the binaries are in the packages.
