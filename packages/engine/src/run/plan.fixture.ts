@@ -29,7 +29,28 @@ export interface PlanSketch {
   readonly dialect?: Dialect
 }
 
+/** A plan as its files say it. */
+export interface PlanSource {
+  readonly concepts: string
+  readonly inferences: string
+  readonly dialect: Dialect
+  readonly paradigms: ReadonlyMap<string, string>
+}
+
 export function programOf(sketch: PlanSketch): Program {
+  return programFrom(sourceOf(sketch))
+}
+
+export function programFrom({ concepts, inferences, dialect, paradigms }: PlanSource): Program {
+  return prepareProgram({
+    concepts: parseConceptRepo(concepts).entries,
+    inferences: parseInferenceRepo(inferences, { dialect }).entries,
+    dialect,
+    paradigms,
+  })
+}
+
+export function sourceOf(sketch: PlanSketch): PlanSource {
   const given: Readonly<Record<string, unknown>> = sketch.given ?? {}
   const inferred = new Set(sketch.steps.map(step => step.infers))
   const names = new Set([
@@ -59,13 +80,12 @@ export function programOf(sketch: PlanSketch): Program {
     context_concepts: step.contexts ?? [],
     working_interpretation: step.with ?? {},
   }))
-  const dialect = sketch.dialect ?? '2026-01'
-  return prepareProgram({
-    concepts: parseConceptRepo(JSON.stringify(concepts)).entries,
-    inferences: parseInferenceRepo(JSON.stringify(inferences), { dialect }).entries,
-    dialect,
+  return {
+    concepts: JSON.stringify(concepts),
+    inferences: JSON.stringify(inferences),
+    dialect: sketch.dialect ?? '2026-01',
     paradigms: new Map(Object.entries(sketch.paradigms ?? {}).map(([name, file]) => [name, JSON.stringify(file)])),
-  })
+  }
 }
 
 export function openSketch(sketch: PlanSketch, options: Partial<RunOptions> = {}): Run {

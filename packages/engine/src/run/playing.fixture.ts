@@ -98,7 +98,6 @@ export function stateText(state: RunState): string {
 }
 
 export const first = (): number => 0
-export const last = (waiting: number): number => waiting - 1
 
 /** A reproducible choice among the waiting effects. */
 export function picking(seed: number): (waiting: number) => number {

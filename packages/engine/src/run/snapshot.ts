@@ -3,7 +3,7 @@ import { openGate, type GateState } from './gate.ts'
 import type { Modification } from './modify.ts'
 import type { Program } from './program.ts'
 import type { ConceptStatus, Detail, ItemStatus, Tracker, TruthMask } from './records.ts'
-import { freshScheduler, type SchedulerState } from './scheduler-state.ts'
+import type { SchedulerState } from './scheduler-state.ts'
 import { RunState, type Hollow, type LoopIteration, type PendingFilter } from './state.ts'
 
 export interface SnapshotConcept {
@@ -167,9 +167,4 @@ export function restoredState(now: RunState, snapshot: Snapshot): RunState {
     state.executions[slot] = Math.max(state.executions[slot] ?? 0, executions)
   }
   return state
-}
-
-/** A run that has not done anything. */
-export function freshSurroundings(parallel: boolean): Surroundings {
-  return { gate: openGate, scheduler: freshScheduler(parallel) }
 }
