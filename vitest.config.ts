@@ -49,7 +49,7 @@ export default defineConfig({
           include: [faults],
           exclude: ['**/node_modules/**'],
           globalSetup: ['tests/testbed/postgres-setup.ts', 'tests/testbed/program-setup.ts'],
-          testTimeout: 600_000,
+          testTimeout: 900_000,
           hookTimeout: 120_000,
         },
       },
