@@ -117,12 +117,17 @@ async function endings(db: Database): Promise<string[]> {
 async function tellings(db: Database, events: readonly RunEvent[]): Promise<string[]> {
   const found: string[] = []
   const calls = await db.read.selectFrom('run_call').select(['run_id', 'key', 'type']).execute()
+  const applied = await db.read.selectFrom('run_command').select('run_id').where('n', 'is not', null).execute()
   for (const { id, status } of await db.read.selectFrom('run').select(['id', 'status']).execute()) {
     const ofRun = events.filter(event => event.run_id === id)
     const count = (name: string): number => ofRun.filter(({ event }) => event === name).length
     if (count('run:queued') !== 1 || count('run:started') > 1) found.push(`run ${id} tells of several starts`)
     if (over.includes(status) && ofRun.at(-1)?.event !== `run:${status}`)
       found.push(`run ${id} is ${status} and tells of ${ofRun.at(-1)?.event} last`)
+    // Only what people ask for makes a run that is over go on.
+    const ends = count('run:completed') + count('run:failed')
+    const commands = applied.filter(row => row.run_id === id).length
+    if (ends > 1 + commands) found.push(`run ${id} tells of ${ends} ends, with ${commands} commands`)
     const ended = ofRun
       .filter(({ event }) => /^(llm|tool):call_(completed|failed)$/.test(event))
       .map(event => String(event['key']))

@@ -21,6 +21,9 @@ export interface Claimed {
   readonly isFull: boolean
 }
 
+const endingStates = ['stopping', 'pausing']
+const waitingStates = ['pending', 'running']
+
 // Any number: it is the only advisory lock that runs take.
 const claimLock = 72_155_001
 
@@ -34,15 +37,19 @@ export async function claimRuns(
 ): Promise<Claimed> {
   if (terms.dialect === 'postgres') await sql`select pg_advisory_xact_lock(${claimLock})`.execute(tx.sql)
   const free = limit - (await countLeases(tx.sql, terms.dialect))
-  const ending = await selectClaimable(tx.sql, terms.dialect, { statuses: ['stopping', 'pausing'], limit: 100 })
-  const waiting =
-    free > 0 ? await selectClaimable(tx.sql, terms.dialect, { statuses: ['pending', 'running'], limit: free }) : []
+  const ending = await selectClaimable(tx.sql, terms.dialect, { statuses: endingStates, limit: 100 })
+  const waiting = free > 0 ? await selectClaimable(tx.sql, terms.dialect, { statuses: waitingStates, limit: free }) : []
   const ids = [...ending, ...waiting].map(({ id }) => id)
-  const runs = ids.length === 0 ? [] : await lease(tx, ids, terms)
+  const runs = ids.length === 0 ? [] : await lease(tx, ids, { ...terms, while: isFree(terms.dialect) })
   return { runs, isFull: waiting.length >= free }
 }
 
-function lease(tx: Tx, ids: readonly string[], { owner, leaseMs, dialect }: LeaseTerms): Promise<RunRow[]> {
+// A run may have come to its end, or to rest, or to another server, since it was looked for.
+function lease(
+  tx: Tx,
+  ids: readonly string[],
+  { owner, leaseMs, dialect, while: condition }: LeaseTerms & { readonly while: RawBuilder<boolean> },
+): Promise<RunRow[]> {
   return tx.sql
     .updateTable('run')
     .set(({ eb }) => ({
@@ -51,6 +58,8 @@ function lease(tx: Tx, ids: readonly string[], { owner, leaseMs, dialect }: Leas
       lease_until: sql<number>`${databaseNow(dialect)} + ${leaseMs}`,
     }))
     .where('id', 'in', ids)
+    .where('status', 'in', [...endingStates, ...waitingStates])
+    .where(condition)
     .returningAll()
     .execute()
 }
@@ -73,25 +82,24 @@ function selectClaimable(
     .selectFrom('run')
     .select('id')
     .where('status', 'in', statuses)
-    .where(eb => eb.or([eb('lease_until', 'is', null), eb('lease_until', '<=', databaseNow(dialect))]))
+    .where(isFree(dialect))
     .orderBy('position')
     .limit(limit)
     .execute()
 }
 
-/** Takes up a run again that this server still holds. Undefined when another server has it by now. */
+function isFree(dialect: string): RawBuilder<boolean> {
+  return sql<boolean>`(lease_until is null or lease_until <= ${databaseNow(dialect)})`
+}
+
+/** Takes up a run again that this server still holds. Undefined when another server has it by now, or it came to rest. */
 export async function renewLease(
   tx: Tx,
   run: { readonly id: string; readonly lease: number },
   terms: LeaseTerms,
 ): Promise<RunRow | undefined> {
-  const held = await tx.sql
-    .selectFrom('run')
-    .select('id')
-    .where('id', '=', run.id)
-    .where('lease', '=', run.lease)
-    .executeTakeFirst()
-  return held && (await lease(tx, [run.id], terms))[0]
+  const [row] = await lease(tx, [run.id], { ...terms, while: sql<boolean>`lease = ${run.lease}` })
+  return row
 }
 
 /** Moves the end of these leases; gives those of the runs that are still this server's, with their status. */
