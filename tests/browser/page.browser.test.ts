@@ -129,7 +129,7 @@ describe.skipIf(!existsSync(program))('page', () => {
     await page.getByText('Live').waitFor()
     const id = (await server.cli(['run', 'triage', '-i', `message=${urgent}`, '-q'])).stdout.trim()
     const row = page.locator(`li[data-run="${id}"]`)
-    await row.locator('.pill[data-status=running]').waitFor()
+    await row.locator('.pill[data-status=waiting]').waitFor()
     await page.getByLabel('Status').selectOption('completed')
     await row.waitFor({ state: 'detached' })
     await page.getByLabel('Status').selectOption('all')
