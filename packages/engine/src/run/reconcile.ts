@@ -14,7 +14,7 @@ import { givenReference, type Item, type Program, type ProgramConcept } from './
 import type { RunRecord } from './records.ts'
 import { resetFor } from './reset.ts'
 import type { RunInput } from './run.ts'
-import { freshScheduler } from './scheduler-state.ts'
+import { freshScheduler, withReset } from './scheduler-state.ts'
 import { loadState, recordedSnapshot, type Snapshot, type SnapshotConcept } from './snapshot.ts'
 import { startState, type RunStart } from './start-state.ts'
 import { RunState } from './state.ts'
@@ -65,6 +65,11 @@ export function reconcile(program: Program, saved: Snapshot, options: ReconcileO
   for (const [concept, value] of options.overrides)
     for (const flowIndex of override(state, concept, value)) reset.add(flowIndex)
   state.cyclesFrom = state.tracker.cycleCount
+  if (reset.size > 0) {
+    const isReset = (name: string): boolean =>
+      reset.has(program.items[program.itemNumbers.get(name) ?? -1]?.flowIndex ?? '')
+    state.trail.set(withReset(state.trail.state, isReset), state.tracker.cycleCount)
+  }
   return {
     snapshot: recordedSnapshot(state),
     ...keptAndDiscarded(state, saved),

@@ -28,10 +28,10 @@ export interface Reset {
  * What must be done again when these steps are: they, all that depends on what they infer, the timing steps that guard
  * them, and whatever else infers the same concepts.
  *
- * A loop around such a step goes on with the iterations that it has as long as its body can be put back to the start of
- * the present iteration: its carried values are known, and what else the body infers is made anew in each iteration.
- * Otherwise, and when it is over, the loop starts again, with all of its body. Concepts that are given get back what
- * the run was given for them; they are never cleared.
+ * A loop around such a step goes on with the iterations that it has as long as nothing changes that they depended on,
+ * and its body can be put back to the start of the present iteration: its carried values are known, and what else the
+ * body infers is made anew in each iteration. Otherwise, and when it is over, the loop starts again, with all of its
+ * body. Concepts that are given get back what the run was given for them; they are never cleared.
  */
 export function resetFor(state: RunState, seeds: ResetSeeds): Reset {
   const closure = new Closure(state, seeds)
@@ -117,8 +117,11 @@ class Closure {
 
   // Decided once all else is known.
   #mayGoOn(item: Item): boolean {
-    if (item.loopKey === null || this.#state.statusOf(item) !== 'pending') return false
-    return (this.#state.loops.get(item.loopKey)?.length ?? 0) > 0
+    const { loop } = item
+    if (loop === null || this.#state.statusOf(item) !== 'pending') return false
+    const iterations = this.#state.loops.get(loop.key) ?? []
+    // An element that its body gave nothing for is not gone over again.
+    return iterations.length > 0 && iterations.every(({ values }) => values.has(loop.inferred))
   }
 
   /** Adds the loops that cannot go on. True when there are any. */
@@ -155,9 +158,19 @@ class Closure {
     for (const item of this.#items) {
       const isInside = isBelow(item.flowIndex, loop.flowIndex)
       if (!isInside && own.has(item.concept)) return false
-      if (isInside && !carried.has(item.concept) && this.#isKeptBetweenIterations(item.concept)) return false
+      if (!isInside) continue
+      if (!carried.has(item.concept) && this.#isKeptBetweenIterations(item.concept)) return false
+      if (readBy(item, this.#program).some(concept => this.#changesOutside(concept, loop))) return false
     }
     return true
+  }
+
+  /** Whether the earlier iterations of the loop had another value of this concept than the later ones will have. */
+  #changesOutside(concept: number, loop: Item): boolean {
+    if (!this.#cleared.has(concept) && concept !== this.#overridden) return false
+    const isInside = (item: Item): boolean => item === loop || isBelow(item.flowIndex, loop.flowIndex)
+    if (!this.#writersIn(concept).every(isInside)) return true
+    return !this.#dependencies.writers[concept]?.some(isInside)
   }
 
   #writersIn(concept: number): Item[] {

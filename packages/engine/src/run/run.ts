@@ -21,6 +21,7 @@ import type {
   TruthMask,
 } from './records.ts'
 import { SequentialScheduler, type Scheduler } from './sequential.ts'
+import { withReset, type SchedulerState } from './scheduler-state.ts'
 import type { Snapshot } from './snapshot.ts'
 import { startState, type RunStart } from './start-state.ts'
 import type { RunState } from './state.ts'
@@ -264,18 +265,28 @@ export class Run {
       givenUp,
       cyclesFrom: plan.snapshot?.cyclesFrom ?? (isAnew ? tracker.cycleCount : state.cyclesFrom),
       gate: plan.gate,
-      scheduler: plan.snapshot?.scheduler ?? this.#scheduler.save(),
+      scheduler: this.#orderAfter(plan),
       modification: plan.modification,
       snapshot: plan.snapshot,
     }
     steps.renewSnapshot()
     steps.state = applyRecord(state, record)
     steps.gate.state = record.gate
-    if (plan.snapshot !== null) this.#scheduler.load(record.scheduler)
+    this.#scheduler.load(record.scheduler)
     for (const event of plan.events) steps.emit(event)
     steps.addRecord(record)
     if (plan.revives) this.#end = null
     this.#isDue = true
+  }
+
+  #orderAfter(plan: CommandPlan): SchedulerState {
+    if (plan.snapshot !== null) return plan.snapshot.scheduler
+    const { items, itemNumbers } = this.state.program
+    const reset = new Set(plan.items.flatMap(({ reason, flowIndex }) => (reason === 'rerun' ? [flowIndex] : [])))
+    const order = this.#scheduler.save()
+    return reset.size === 0
+      ? order
+      : withReset(order, name => reset.has(items[itemNumbers.get(name) ?? -1]?.flowIndex ?? ''))
   }
 
   #pump(): void {

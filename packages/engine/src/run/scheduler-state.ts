@@ -30,3 +30,13 @@ export function freshScheduler(parallel: boolean): SchedulerState {
     ? { mode: 'parallel', inCycle: false, ran: [], place: 0, hasStarted: false, passed: [] }
     : { mode: 'sequential', inCycle: false, again: [], place: 0, hasExecuted: false, retries: [] }
 }
+
+/**
+ * The order after these steps were reset. It begins anew in the present cycle, so that what lies around or before other
+ * steps comes before them again; what is done does not start a second time.
+ */
+export function withReset(state: SchedulerState, isReset: (name: string) => boolean): SchedulerState {
+  if (state.mode === 'parallel') return { ...state, place: 0, hasStarted: false, passed: [] }
+  const others = (names: readonly string[]): string[] => names.filter(name => !isReset(name))
+  return { ...state, again: others(state.again), place: 0, retries: others(state.retries) }
+}

@@ -99,7 +99,7 @@ export class SequentialScheduler implements Scheduler {
     this.#hasExecuted = from.hasExecuted
     this.#retries = from.retries.flatMap(numberOf)
     this.#inCycle = from.inCycle
-    this.#latest = null
+    if (this.#steps.active.size === 0) this.#latest = null
   }
 
   // The next step that has not had its turn in this cycle; null at its end.

@@ -266,6 +266,24 @@ describe('steps', () => {
     expect(text(run, '{all}')).toBe('[["%(<p>)"],["%(<q>)"],["%(<r>)"]]')
   })
 
+  test.each(bothModes)('[ENGINE-41] %s: a loop starts again when what all its iterations read is overridden', mode => {
+    const base = loopOver(['p', 'q', 'r'])
+    const [loop, operator] = base.steps
+    if (!loop || !operator) throw new Error('The sketch has a loop.')
+    const body = asking('1.1.1', '{k}', '{answer}', { values: ['{a}', '{k}'] })
+    const run = openSketch({ ...base, given: { ...base.given, '{k}': 'old' }, steps: [loop, operator, body] }, { mode })
+    const told = new Told()
+    tell(run, { type: 'set_breakpoint', flowIndex: '1.1' })
+    goOn(run, told)
+    tell(run, { type: 'continue' })
+    expect(goOn(run, told).held?.by).toBe('breakpoint')
+    tell(run, { type: 'override', concept: '{k}', value: { data: 'new', axes: null }, rerunDependents: true })
+    tell(run, { type: 'clear_breakpoints' })
+    tell(run, { type: 'continue' })
+    expect(goOn(run, told).end?.status).toBe('completed')
+    expect(text(run, '{all}')).toBe('[["%(<new>)"],["%(<new>)"],["%(<new>)"]]')
+  })
+
   test.each(bothModes)('[ENGINE-41] %s: a loop that is over starts again with what it was given', mode => {
     const base = loopOver(['p', 'q'])
     const [loop, operator] = base.steps
