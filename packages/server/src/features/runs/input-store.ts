@@ -77,13 +77,15 @@ export async function answerInput(
   return result.numUpdatedRows > 0n
 }
 
-/** Open questions whose time is over by the database's clock. */
+/** Open questions of runs that are not over, whose time is, by the database's clock. */
 export function selectExpired(reader: Reader, dialect: string): Promise<{ id: string; run_id: string }[]> {
   return reader
     .selectFrom('run_input')
-    .select(['id', 'run_id'])
+    .innerJoin('run', 'run.id', 'run_input.run_id')
+    .select(['run_input.id', 'run_input.run_id'])
     .where('answer', 'is', null)
     .where('expires_at', '<=', databaseNow(dialect))
+    .where('run.status', 'in', unfinished)
     .limit(500)
     .execute()
 }

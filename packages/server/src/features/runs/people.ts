@@ -13,7 +13,7 @@ import {
   selectOpenInputs,
   type InputRow,
 } from './input-store.ts'
-import { lockRun, updateRunIf } from './run-store.ts'
+import { lockRun, unfinished, updateRunIf } from './run-store.ts'
 
 /** What a person may answer: text, a yes or no, or paths of files. */
 export type Answer = string | boolean | readonly string[]
@@ -141,7 +141,8 @@ export class People {
   ): Promise<boolean> {
     return this.#db.transaction(async tx => {
       // Kept until the end, so that a run that is about to wait sees the answer or is seen waiting.
-      await lockRun(tx, input.run_id, this.#db.dialect)
+      const run = await lockRun(tx, input.run_id, this.#db.dialect)
+      if (!run || !unfinished.includes(run.status)) return false
       if (!(await answerInput(tx, input.id, end))) return false
       await updateRunIf(tx, { runId: input.run_id, from: ['waiting'] }, { status: 'pending' })
       await this.#db.notify(tx, 'slipway_runs', input.run_id)
