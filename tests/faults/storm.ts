@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { sleep } from '@slipway/kit/abort'
 import { openDatabase } from '@slipway/server/db/database'
 import { migrateDatabase } from '@slipway/server/db/migrate-database'
+import { lastEventId } from '@slipway/server/features/events/event-store'
 import { Clients, otherChain } from './clients.ts'
 import { Fleet } from './fleet.ts'
 import { fileViolations, violations } from './invariants.ts'
@@ -12,7 +13,7 @@ import { outcomeOf } from './outcome.ts'
 import { openRandom, type Random } from './random.ts'
 import type { StormPlan } from './storm-plans.ts'
 import { brokenPromises } from './verdict.ts'
-import { watchAll } from './watcher.ts'
+import { unseen, watchAll } from './watcher.ts'
 
 export interface StormOptions {
   readonly title: string
@@ -77,6 +78,8 @@ export async function storm(options: StormOptions): Promise<StormReport> {
     const left = ledger.unfinished().map(({ id, plan }) => `${id} (${plan.id})`)
     ledger.problems.push(`runs do not end: ${left.join(', ')}`)
   }
+  const last = await lastEvent(place)
+  for (const watcher of everything) ledger.problems.push(...(await unseen(watcher, last)))
   const problems = await brokenPromises({
     client: fleet.at(0).client,
     ledger,
@@ -102,6 +105,11 @@ export async function storm(options: StormOptions): Promise<StormReport> {
     runs: ledger.runs.filter(({ isAcknowledged }) => isAcknowledged).length,
     problems: problems.map(problem => `${problem} (seed ${random.seed})`),
   }
+}
+
+async function lastEvent(place: string): Promise<number> {
+  await using db = await openDatabase(place)
+  return await lastEventId(db.read)
 }
 
 /** How often to kill: as said, or as SLIPWAY_FAULT_KILLS says, for a quick look or for a long night. */

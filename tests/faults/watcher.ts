@@ -12,6 +12,9 @@ export interface Watcher {
   readonly isDone: () => boolean
 }
 
+const catchUpMs = 60_000
+const pauseMs = 20
+
 export function watchRun(client: Client, runId: string, { by, signal }: WatchOptions): Watcher {
   const events =
     by === 'socket'
@@ -27,6 +30,15 @@ export interface WatchOptions {
 
 export function watchAll(client: Client, signal: AbortSignal): Watcher {
   return watch(followAll(client, { after: 0, signal, firstDelayMs: 40 }), signal)
+}
+
+/** Waits until event `id` was seen, or says why it was not: whoever watches may be in the pause before a new attempt. */
+export async function unseen(watcher: Watcher, id: number): Promise<string[]> {
+  const last = (): number => watcher.seen.at(-1)?.id ?? 0
+  for (let waited = 0; waited < catchUpMs && last() < id && !watcher.isDone(); waited += pauseMs) await sleep(pauseMs)
+  if (last() >= id) return []
+  const end = watcher.isDone() ? await watcher.done.then(() => 'it had left', String) : 'it is still there'
+  return [`whoever watched everything saw event ${last()} of ${id} as the last: ${end}`]
 }
 
 function watch(events: AsyncIterable<RunEvent>, signal: AbortSignal): Watcher {
