@@ -1,6 +1,6 @@
 import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import type { Backend } from './backend.ts'
-import { columnsOf, valueOf, type BulkInsert } from './bulk.ts'
+import { columnsOf, columnsOfKinds, valueOf, type BulkChange, type BulkColumn, type BulkInsert } from './bulk.ts'
 import type { ColumnKind } from './columns.ts'
 import { PostgresListener } from './postgres-listener.ts'
 import { listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
@@ -19,7 +19,18 @@ export function openPostgres(options: PostgresOptions): Backend {
     kysely,
     insert: async (transaction, insert) => {
       const statement = insertStatement(insert)
-      for (const lists of portions(insert)) await transaction.executeQuery(CompiledQuery.raw(statement, lists))
+      for (const lists of portions(columnsOf(insert.table), insert.rows))
+        await transaction.executeQuery(CompiledQuery.raw(statement, lists))
+    },
+    change: async (transaction, change, rows) => {
+      const columns = columnsOfKinds(change.kinds)
+      const statement = changeStatement(change, columns)
+      let changed = 0
+      for (const lists of portions(columns, rows)) {
+        const { numAffectedRows = 0n } = await transaction.executeQuery(CompiledQuery.raw(statement, lists))
+        changed += Number(numAffectedRows)
+      }
+      return changed
     },
     exclusive: (name, work) => turn(name, () => withLock(kysely, name, work)),
     notify: async (tx, { channel, payload }) => {
@@ -55,17 +66,24 @@ const arrays: Readonly<Record<ColumnKind, string>> = {
 function insertStatement({ table, skipExisting }: BulkInsert): string {
   const columns = columnsOf(table)
   const names = columns.map(({ name }) => name).join(', ')
-  const lists = columns.map(({ kind }, index) => `$${index + 1}::${arrays[kind]}`).join(', ')
   const conflict = skipExisting ? ' on conflict do nothing' : ''
-  return `insert into ${table} (${names}) select * from unnest(${lists})${conflict}`
+  return `insert into ${table} (${names}) select * from ${listsOf(columns)}${conflict}`
+}
+
+function changeStatement({ postgres }: BulkChange, columns: readonly BulkColumn[]): string {
+  const names = columns.map(({ name }) => `"${name}"`).join(', ')
+  return `with rows (${names}) as (select * from ${listsOf(columns)}) ${postgres}`
+}
+
+function listsOf(columns: readonly BulkColumn[]): string {
+  return `unnest(${columns.map(({ kind }, index) => `$${index + 1}::${arrays[kind]}`).join(', ')})`
 }
 
 // A message to Postgres ends at 1 GB, and is whole in memory on both sides.
 const charactersPerStatement = 8_000_000
 
 /** The columns' lists of values, in as many portions as their size asks for. */
-function* portions({ table, rows }: BulkInsert): Generator<unknown[][]> {
-  const columns = columnsOf(table)
+function* portions(columns: readonly BulkColumn[], rows: readonly object[]): Generator<unknown[][]> {
   let lists = columns.map((): unknown[] => [])
   let characters = 0
   for (const row of rows) {

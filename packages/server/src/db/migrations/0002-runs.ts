@@ -52,9 +52,11 @@ async function createRuns(
       imported_at ${integer},
       compacted_at ${integer}
     ) ${strict}`.execute(database)
-  // Lists are newest first, of one plan or of one status; the last also finds the runs to be driven.
+  // Lists are newest first, of one plan or of one status.
   await sql`create index run_plan on run (plan_id, position)`.execute(database)
   await sql`create index run_status on run (status, position)`.execute(database)
+  await sql`create index run_ending on run (position) where status in ('stopping', 'pausing')`.execute(database)
+  await sql`create index run_waiting on run (position) where status in ('pending', 'running')`.execute(database)
   await sql`create index run_digest on run (plan_digest)`.execute(database)
   await sql`create index run_family on run (family)`.execute(database)
   await sql`create index run_lease on run (lease_until) where lease_until is not null`.execute(database)

@@ -1,6 +1,6 @@
 import type { EventName, RunEvent } from '@slipway/protocol/events'
 import { parseJson } from '@slipway/kit/json'
-import { sql } from 'kysely'
+import { CompiledQuery } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import type { EventDraft } from './events.ts'
 
@@ -14,10 +14,14 @@ interface StoredEvent {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+const draw = {
+  sqlite: 'update event_counter set last = last + ? where id = 1 returning last',
+  postgres: 'update event_counter set last = last + $1 where id = 1 returning last',
+} as const
+
 /** Draws the next numbers for that many events; the first of them. Other writers wait from here to the commit. */
 async function drawIds(tx: Tx, count: number): Promise<number> {
-  const drawn = sql<{ last: number }>`update event_counter set last = last + ${count} where id = 1 returning last`
-  const { rows } = await drawn.execute(tx.sql)
+  const { rows } = await tx.sql.executeQuery<{ last: number }>(CompiledQuery.raw(draw[tx.dialect], [count]))
   return (rows[0]?.last ?? 0) - count + 1
 }
 

@@ -1,4 +1,6 @@
 import { sql, type Selectable } from 'kysely'
+import type { BulkChange } from '#db/bulk'
+import type { ColumnKind } from '#db/columns'
 import type { Reader, Tx } from '#db/database'
 import type { RunCallTable, RunCommandTable, RunSnapshotTable, RunStepTable, RunValueTable } from '#db/tables/runs'
 
@@ -21,21 +23,28 @@ export interface PositionRow {
   readonly starts: number
 }
 
+const positionKinds = {
+  seq: 'integer',
+  entries: 'integer',
+  records: 'integer',
+  emitted: 'integer',
+  starts: 'integer',
+  id: 'text',
+  lease: 'integer',
+  from: 'integer',
+} as const satisfies { readonly [Name in keyof PositionRow]: ColumnKind }
+
+const writePosition: BulkChange = {
+  kinds: positionKinds,
+  sqlite: `update run set seq = ?, entries = ?, records = ?, emitted = ?, starts = ?
+           where id = ? and lease = ? and seq = ?`,
+  postgres: `update run set seq = p.seq, entries = p.entries, records = p.records, emitted = p.emitted, starts = p.starts
+             from rows as p where run.id = p.id and run.lease = p.lease and run.seq = p."from"`,
+}
+
 /** Writes the positions; gives how many runs still had these leases and stood where these begin. */
-export async function writePositions(tx: Tx, rows: readonly PositionRow[], dialect: string): Promise<number> {
-  const json = JSON.stringify(rows)
-  const statement =
-    dialect === 'sqlite'
-      ? sql`update run set seq = p.value ->> 'seq', entries = p.value ->> 'entries', records = p.value ->> 'records',
-              emitted = p.value ->> 'emitted', starts = p.value ->> 'starts'
-            from json_each(${json}) as p where run.id = p.value ->> 'id' and run.lease = p.value ->> 'lease'
-              and run.seq = p.value ->> 'from'`
-      : sql`update run set seq = p.seq, entries = p.entries, records = p.records, emitted = p.emitted, starts = p.starts
-            from json_to_recordset(${json}::json)
-              as p(id text, lease bigint, "from" bigint, seq bigint, entries bigint, records bigint, emitted bigint, starts bigint)
-            where run.id = p.id and run.lease = p.lease and run.seq = p."from"`
-  const { numAffectedRows } = await statement.execute(tx.sql)
-  return Number(numAffectedRows ?? 0n)
+export function writePositions(tx: Tx, rows: readonly PositionRow[]): Promise<number> {
+  return tx.changeAll(writePosition, rows)
 }
 
 export async function writeSnapshot(tx: Tx, snapshot: SnapshotRow): Promise<void> {

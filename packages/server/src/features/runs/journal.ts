@@ -158,7 +158,7 @@ export class Journal {
       const from = positions.get(position.id)?.from ?? position.from
       positions.set(position.id, { ...position, from })
     }
-    const written = await writePositions(tx, [...positions.values()], this.#db.dialect)
+    const written = await writePositions(tx, [...positions.values()])
     if (written === positions.size) return
     throw new AppError('run.lost', 'Another server has taken over a run that this one was driving.')
   }

@@ -21,8 +21,9 @@ export interface Claimed {
   readonly isFull: boolean
 }
 
-const endingStates = ['stopping', 'pausing']
-const waitingStates = ['pending', 'running']
+// Word for word the conditions of the indexes that find them.
+const ending = sql<boolean>`status in ('stopping', 'pausing')`
+const waiting = sql<boolean>`status in ('pending', 'running')`
 
 // Any number: it is the only advisory lock that runs take.
 const claimLock = 72_155_001
@@ -37,11 +38,11 @@ export async function claimRuns(
 ): Promise<Claimed> {
   if (terms.dialect === 'postgres') await sql`select pg_advisory_xact_lock(${claimLock})`.execute(tx.sql)
   const free = limit - (await countLeases(tx.sql, terms.dialect))
-  const ending = await selectClaimable(tx.sql, terms.dialect, { statuses: endingStates, limit: 100 })
-  const waiting = free > 0 ? await selectClaimable(tx.sql, terms.dialect, { statuses: waitingStates, limit: free }) : []
-  const ids = [...ending, ...waiting].map(({ id }) => id)
+  const toEnd = await selectClaimable(tx.sql, terms.dialect, { which: ending, limit: 100 })
+  const toDrive = free > 0 ? await selectClaimable(tx.sql, terms.dialect, { which: waiting, limit: free }) : []
+  const ids = [...toEnd, ...toDrive].map(({ id }) => id)
   const runs = ids.length === 0 ? [] : await lease(tx, ids, { ...terms, while: isFree(terms.dialect) })
-  return { runs, isFull: waiting.length >= free }
+  return { runs, isFull: toDrive.length >= free }
 }
 
 // A run may have come to its end, or to rest, or to another server, since it was looked for.
@@ -58,7 +59,7 @@ function lease(
       lease_until: sql<number>`${databaseNow(dialect)} + ${leaseMs}`,
     }))
     .where('id', 'in', ids)
-    .where('status', 'in', [...endingStates, ...waitingStates])
+    .where(({ or }) => or([ending, waiting]))
     .where(condition)
     .returningAll()
     .execute()
@@ -76,12 +77,12 @@ async function countLeases(reader: Reader, dialect: string): Promise<number> {
 function selectClaimable(
   reader: Reader,
   dialect: string,
-  { statuses, limit }: { readonly statuses: readonly string[]; readonly limit: number },
+  { which, limit }: { readonly which: RawBuilder<boolean>; readonly limit: number },
 ): Promise<{ id: string }[]> {
   return reader
     .selectFrom('run')
     .select('id')
-    .where('status', 'in', statuses)
+    .where(which)
     .where(isFree(dialect))
     .orderBy('position')
     .limit(limit)

@@ -122,7 +122,6 @@ function effectsOf(
     mayRepeat,
     stepTimeoutMs: row.step_timeout_ms,
     inputTimeoutMs: row.input_timeout_ms,
-    tell: event => driver().tell(event),
     announce: (event, input) => driver().announce(event, input),
     now: deps.now,
   })

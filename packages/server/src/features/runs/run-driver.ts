@@ -8,7 +8,7 @@ import type { RecordedCommand, WaitingCommand } from './commands.ts'
 import type { EntryWriter, FinishedCall, WrittenPosition } from './entry-writer.ts'
 import type { InputRow } from './input-store.ts'
 import type { Journal, JournalEntry } from './journal.ts'
-import type { PerformedCall, RunEffects } from './run-effects.ts'
+import { isRead, type PerformedCall, type RunEffects } from './run-effects.ts'
 import { toRunEvent, type RunEventDraft } from './run-events.ts'
 import { updateRunIf, type ContentChange, type RunChange } from './run-store.ts'
 import type { Tx } from '#db/database'
@@ -70,8 +70,8 @@ const mostUnwritten = 64
  * Drives one run: asks the engine what to do, performs it, and puts the outcome and the next decision on disk.
  *
  * R1. An outcome or a command is on disk, together with what the engine decided on it, before anything that follows from
- *     it leaves the process; so an answered call is never made again. Reads of the package, which always give the same,
- *     may be written with what follows from them.
+ *     it leaves the process; so an answered call is never made again. What was only read is put on disk with what
+ *     is made of it.
  * R2. Outcomes and commands are handed over one at a time in the order of their numbers, so a replay decides the same.
  * R3. Records and events of the engine are numbered, and each is written once, with the entry that led to it.
  */
@@ -85,6 +85,8 @@ export class RunDriver {
   #toPerform: EffectRequest[] = []
   /** Calls that the run has a worker for; those that wait for a person's answer alone are none. */
   #underWay = 0
+  /** Those of them that only read. */
+  #reading = 0
   /** What outcomes and decisions have yielded since the last commit. */
   #unwritten: JournalEntry[] = []
   #end: RunEnd | null = null
@@ -129,25 +131,20 @@ export class RunDriver {
     return { ms: this.#options.now() - this.#lastMove, flowIndexes: [...flowIndexes] }
   }
 
-  /** Tells watchers something outside of a decision, such as that a call has begun. */
+  /** Tells watchers something outside of a decision. */
   tell(event: RunEventDraft): void {
     if (this.#stop.signal.aborted) return
-    const entry = this.#options.writer.entry({ events: [this.#number(event)] })
-    // Behind what was numbered before it and is about to be written.
-    if (this.#unwritten.length > 0) this.#unwritten.push(entry)
-    else this.#write(entry)
+    this.#unwritten.push(this.#options.writer.entry({ events: [this.#number(event)] }))
+    this.#stir()
   }
 
   /** As `tell`, with a question that goes on disk together with it; resolves once it is there. */
   async announce(event: RunEventDraft, input: InputRow | null = null): Promise<void> {
-    // What was numbered before it is written before it: a live reader drops what comes with a lower number.
-    while (this.#unwritten.length > 0 && !this.#stop.signal.aborted) await nextTurn()
     this.#stop.signal.throwIfAborted()
-    const written = this.#options.journal.append(
+    this.#unwritten.push(
       this.#options.writer.entry({ inputs: input === null ? [] : [input], events: [this.#number(event)] }),
     )
-    this.#lastWrite = written.catch(() => undefined)
-    await written
+    await this.#commit()
   }
 
   /**
@@ -165,7 +162,6 @@ export class RunDriver {
     try {
       this.#unwritten.push(this.#opening())
       await this.#replay()
-      await this.#commit()
       while (!this.#isDone()) await this.#turn(signal)
       return await this.#close()
     } catch (cause) {
@@ -245,25 +241,30 @@ export class RunDriver {
     if (this.#commands.length > 0) return this.#carryOut()
     this.#options.engine.limitStarts(this.#isPausing ? this.#options.engine.starts : null)
     await this.#advance()
-    if (!this.#isPausing) this.#performWaiting()
+    await this.#takeFinished()
+    for (const request of this.#takeWaiting(isRead)) void this.#perform(request)
+    // Outcomes of reads cost nothing to have again: they go on disk with what is made of them.
+    if (this.#reading > 0 && this.#unwritten.length < mostUnwritten) return this.#stirred()
+    if (this.#isDone()) return
+    const begun = this.#beginWaiting()
+    await this.#commit()
+    this.#stop.signal.throwIfAborted()
+    for (const request of begun) void this.#perform(request)
+    if (!this.#isDone()) await this.#stirred()
+  }
+
+  async #takeFinished(): Promise<void> {
+    const { engine, writer } = this.#options
     const finished = this.#arrived.splice(0).filter(({ request }) => this.#requested.has(request.key))
-    if (finished.length === 0) {
-      await this.#commit()
-      if (!this.#isDone()) await this.#stirred()
-      return
-    }
-    this.#lastMove = this.#options.now()
+    if (finished.length > 0) this.#lastMove = this.#options.now()
     for (const call of finished) {
-      this.#unwritten.push(this.#options.writer.callEntry(call, event => this.#number(event)))
+      this.#unwritten.push(writer.callEntry(call, event => this.#number(event)))
       this.#requested.delete(call.request.key)
       this.#consumed++
-      this.#options.engine.resolve(call.request.key, call.call.outcome)
+      engine.resolve(call.request.key, call.call.outcome)
       await this.#advance()
       if (this.#end !== null) break
     }
-    // What can be had again goes on disk with what comes next.
-    const isFixed = finished.every(({ call }) => call.isFixed) && this.#unwritten.length < mostUnwritten
-    if (!isFixed) await this.#commit()
   }
 
   /** Applies what people asked for, at a moment at which the engine computes nothing. */
@@ -407,22 +408,40 @@ export class RunDriver {
     }
   }
 
-  #performWaiting(): void {
+  /** Takes the requests that may be performed now, and notes the start of each for the commit before it. */
+  #beginWaiting(): readonly EffectRequest[] {
+    const { effects, writer, interrupted } = this.#options
+    const begun = this.#takeWaiting()
+    const events = begun.flatMap(request => effects.begun(request, interrupted.has(request.key)) ?? [])
+    if (events.length > 0) this.#unwritten.push(writer.entry({ events: events.map(event => this.#number(event)) }))
+    return begun
+  }
+
+  #takeWaiting(isWanted: (request: EffectRequest) => boolean = () => true): readonly EffectRequest[] {
+    if (this.#isPausing || this.#toPerform.length === 0) return []
     const { effects, interrupted } = this.#options
-    const held: EffectRequest[] = []
+    const taken: EffectRequest[] = []
+    const left: EffectRequest[] = []
+    let room = maxCallsUnderWay - this.#underWay
     for (const request of this.#toPerform) {
       // People answer in their own time, and must not keep the calls of other steps waiting.
       const isPatient = effects.isPatient(request, interrupted.has(request.key))
-      if (!isPatient && this.#underWay >= maxCallsUnderWay) held.push(request)
-      else void this.#perform(request)
+      if (!isWanted(request) || (!isPatient && room <= 0)) left.push(request)
+      else {
+        taken.push(request)
+        if (!isPatient) room--
+      }
     }
-    this.#toPerform = held
+    this.#toPerform = left
+    return taken
   }
 
   async #perform(request: EffectRequest): Promise<void> {
     const startedAt = this.#options.now()
+    const reads = isRead(request) ? 1 : 0
     let waits = false
     this.#underWay++
+    this.#reading += reads
     const setWaits = (forPerson: boolean): void => {
       if (forPerson !== waits) this.#underWay += forPerson ? -1 : 1
       waits = forPerson
@@ -440,6 +459,7 @@ export class RunDriver {
     } finally {
       setWaits(false)
       this.#underWay--
+      this.#reading -= reads
       this.#stir()
     }
   }
@@ -454,13 +474,6 @@ export class RunDriver {
     if (!this.#isStirred) await new Promise<void>(resolve => (this.#wake = resolve))
     this.#wake = null
     this.#isStirred = false
-  }
-
-  #write(entry: JournalEntry): void {
-    this.#lastWrite = this.#options.journal.append(entry).catch((cause: unknown) => {
-      this.#failure ??= { cause }
-      this.#stir()
-    })
   }
 
   #number({ event, data }: RunEventDraft): EventDraft {

@@ -31,8 +31,6 @@ export interface PerformedCall {
   readonly files: readonly string[]
   /** What watchers are told together with the outcome. */
   readonly events: readonly RunEventDraft[]
-  /** Made again, it gives the same: it need not be on disk before something follows from it. */
-  readonly isFixed: boolean
 }
 
 export interface RunEffectsDeps {
@@ -48,8 +46,7 @@ export interface RunEffectsDeps {
   readonly mayRepeat: (flowIndex: string) => boolean
   readonly stepTimeoutMs: number | null
   readonly inputTimeoutMs: number | null
-  readonly tell: (event: RunEventDraft) => void
-  /** As `tell`, and resolves once it is on disk, together with a question if there is one. */
+  /** Tells watchers; resolves once it is on disk, together with a question if there is one. */
   readonly announce: (event: RunEventDraft, input: InputRow | null) => Promise<void>
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -89,16 +86,22 @@ export class RunEffects {
     return wasInterrupted && !this.#deps.mayRepeat(flowIndex)
   }
 
+  /** What watchers are told before the call is made, and a later drive after a crash; null for calls without a start. */
+  begun(request: EffectRequest, wasInterrupted: boolean): RunEventDraft | null {
+    const family = familyOf(request.effect)
+    if (family === null || (wasInterrupted && !this.#deps.mayRepeat(request.flowIndex))) return null
+    return started(family, request)
+  }
+
   /** Rejects only when `signal` aborts; every other failure is an outcome of the call. */
   async perform(request: EffectRequest, how: Performance): Promise<PerformedCall> {
     const about = { flow_index: request.flowIndex, key: request.key }
     const family = familyOf(request.effect)
     try {
       await this.#confirmRepetition(request, how)
-      if (family !== null) await this.#begin(request, { event: `${family}:call_started`, data: about })
-      const { value, facts = noFacts, files = [], events = [], isFixed = false } = await this.#inTime(request, how)
+      const { value, facts = noFacts, files = [], events = [] } = await this.#inTime(request, how)
       const ended: RunEventDraft[] = family === null ? [] : [completed(family, about, request.effect, facts)]
-      return { outcome: { ok: true, value }, facts, files, events: [...ended, ...events], isFixed }
+      return { outcome: { ok: true, value }, facts, files, events: [...ended, ...events] }
     } catch (error) {
       how.signal.throwIfAborted()
       const outcome = failure(error)
@@ -107,16 +110,8 @@ export class RunEffects {
         facts: { ...noFacts, agent: family === 'llm' ? this.#deps.agentOf(request.flowIndex) : null },
         files: [],
         events: failed(request, family, outcome.error),
-        isFixed: false,
       }
     }
-  }
-
-  // A call that must not be made twice is on disk as begun before it is made.
-  async #begin(request: EffectRequest, { event, data }: RunEventDraft): Promise<void> {
-    const begun = { event, data: { ...data, call: request.effect.type } }
-    if (this.#deps.mayRepeat(request.flowIndex)) this.#deps.tell(begun)
-    else await this.#deps.announce(begun, null)
   }
 
   async #confirmRepetition(request: EffectRequest, how: Performance): Promise<void> {
@@ -129,6 +124,8 @@ export class RunEffects {
     const { answer } = await this.#question(request, asked, how)
     if (answer !== true)
       throw new AppError('call.not_repeated', `It was decided not to make the call of step ${flowIndex} again.`)
+    const family = familyOf(effect)
+    if (family !== null) await this.#deps.announce(started(family, request), null)
   }
 
   async #inTime(request: EffectRequest, how: Performance): Promise<Answered> {
@@ -157,11 +154,9 @@ export class RunEffects {
       case 'script.execute':
         return this.#script(request, (python, onFiles) => python.execute({ ...effect, timeoutMs, signal, onFiles }))
       case 'file.read':
-        return this.#read(effect.path)
-      case 'file.exists': {
-        const { exists, isFixed } = await this.#deps.workshop.exists(effect.path)
-        return { value: exists, isFixed }
-      }
+        return { value: await this.#deps.workshop.read(effect.path) }
+      case 'file.exists':
+        return { value: await this.#deps.workshop.exists(effect.path) }
       case 'file.write': {
         const location = await (await this.#deps.workshop.files()).write(effect.path, effect.content)
         return {
@@ -182,11 +177,6 @@ export class RunEffects {
       default:
         return unreachable(effect)
     }
-  }
-
-  async #read(path: string): Promise<Answered> {
-    const { text, isFixed } = await this.#deps.workshop.read(path)
-    return { value: text, isFixed }
   }
 
   async #script(
@@ -274,10 +264,14 @@ export class RunEffects {
 
 interface Answered {
   readonly value: Value
-  readonly isFixed?: boolean
   readonly files?: readonly string[]
   readonly facts?: CallFacts
   readonly events?: readonly RunEventDraft[]
+}
+
+/** Whether it changes nothing and leaves no trace outside of this server. */
+export function isRead({ effect }: EffectRequest): boolean {
+  return effect.type === 'file.read' || effect.type === 'file.exists'
 }
 
 type Family = 'llm' | 'tool'
@@ -286,6 +280,10 @@ type Family = 'llm' | 'tool'
 function familyOf(effect: Effect): Family | null {
   if (effect.type === 'model.generate') return 'llm'
   return effect.type === 'script.call' || effect.type === 'script.execute' ? 'tool' : null
+}
+
+function started(family: Family, { key, flowIndex, effect }: EffectRequest): RunEventDraft {
+  return { event: `${family}:call_started`, data: { flow_index: flowIndex, key, call: effect.type } }
 }
 
 function completed(family: Family, about: object, effect: Effect, facts: CallFacts): RunEventDraft {

@@ -33,25 +33,22 @@ export class Workshop {
     return this.#files
   }
 
-  /**
-   * The text of a file as the run has it. Until a script runs or something is written that is the package's own, which is
-   * the same whenever it is read: `isFixed`.
-   */
-  async read(path: string): Promise<{ readonly text: string; readonly isFixed: boolean }> {
-    if (!(await this.#isUntouched())) return { text: await (await this.files()).read(path), isFixed: false }
+  /** The text of a file as the run has it: until a script runs or something is written, the package's own. */
+  async read(path: string): Promise<string> {
+    if (!(await this.#isUntouched())) return (await this.files()).read(path)
     const kept = packageTexts.get(this.#plan) ?? new Map<string, string>()
     packageTexts.set(this.#plan, kept)
     const known = kept.get(path)
-    if (known !== undefined) return { text: known, isFixed: true }
-    if (await this.#hasNewFiles(path)) return { text: await (await this.files()).read(path), isFixed: false }
+    if (known !== undefined) return known
+    if (await this.#hasNewFiles(path)) return (await this.files()).read(path)
     const text = await this.#packageFiles().read(path)
     if (text.length <= longestKeptText && kept.size < mostKeptTexts) kept.set(path, text)
-    return { text, isFixed: true }
+    return text
   }
 
-  async exists(path: string): Promise<{ readonly exists: boolean; readonly isFixed: boolean }> {
-    const isFixed = (await this.#isUntouched()) && !(await this.#hasNewFiles(path))
-    return { exists: await (isFixed ? this.#packageFiles() : await this.files()).exists(path), isFixed }
+  async exists(path: string): Promise<boolean> {
+    const isPackages = (await this.#isUntouched()) && !(await this.#hasNewFiles(path))
+    return (isPackages ? this.#packageFiles() : await this.files()).exists(path)
   }
 
   python(): Promise<PythonSession> {
