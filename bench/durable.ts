@@ -6,7 +6,7 @@ import type { BenchOptions } from './main.ts'
 import { ours, oursOnPostgresMissing } from './ours.ts'
 import { installPeers, peers } from './peers.ts'
 import { missingPostgres, PostgresCluster } from './postgres-cluster.ts'
-import type { Report, Row } from './report.ts'
+import { lineOf, type Report, type Row } from './report.ts'
 import { buildPrograms } from './server-process.ts'
 
 const usualRounds = 5
@@ -21,6 +21,8 @@ const parts: Readonly<Record<string, (field: Field) => Promise<Row[]>>> = {
   waiting: benchWaiting,
 }
 
+export const durableParts = Object.keys(parts)
+
 /** Equally durable steps of ours and of peers, in turn on this machine: speed, disk, memory and recovery. */
 export async function benchDurable(options: BenchOptions): Promise<Report> {
   buildPrograms()
@@ -32,7 +34,10 @@ export async function benchDurable(options: BenchOptions): Promise<Report> {
   for (const [name, part] of Object.entries(parts)) {
     if (options.parts.length > 0 && !options.parts.includes(name)) continue
     console.error(`measuring ${name} …`)
-    rows.push(...(await part(field)))
+    const measured = await part(field)
+    // A whole bench takes an hour: what is known is shown at once.
+    for (const row of measured) console.error(lineOf(row))
+    rows.push(...measured)
   }
   const durable = contenders.map(({ name, durability }) => `${name}: ${durability}`)
   return { rows, left, notMeasured, stated: ['How each write gets to the disk (counted by --part fsync):', ...durable] }

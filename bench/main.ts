@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { benchDurable } from './durable.ts'
+import { benchDurable, durableParts } from './durable.ts'
 import { benchEngine } from './engine.ts'
 import { printReport, writeRows, type Report } from './report.ts'
 
@@ -12,9 +12,15 @@ export interface BenchOptions {
   readonly rounds: number | null
 }
 
-const benches: Readonly<Record<string, (options: BenchOptions) => Promise<Report>>> = {
-  engine: benchEngine,
-  durable: benchDurable,
+interface Bench {
+  readonly measure: (options: BenchOptions) => Promise<Report>
+  /** What of it can be measured by itself. */
+  readonly parts: readonly string[]
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  engine: { measure: benchEngine, parts: [] },
+  durable: { measure: benchDurable, parts: durableParts },
 }
 
 const usage = 'npm run bench -- <name> [--json <file>] [--part <part>]… [--rounds <n>] [--only <name>]…'
@@ -28,7 +34,12 @@ async function main(): Promise<number> {
     console.error(`Benches: ${Object.keys(benches).join(', ')}`)
     return 2
   }
-  const report = await bench(parsed)
+  const unknown = parsed.parts.filter(part => !bench.parts.includes(part))
+  if (unknown.length > 0) {
+    console.error(`The bench ${parsed.name} has no part ${unknown.join(', ')}. Parts: ${bench.parts.join(', ') || 'none'}`)
+    return 2
+  }
+  const report = await bench.measure(parsed)
   printReport(parsed.name, report)
   if (parsed.json !== undefined) writeRows(parsed.json, report.rows)
   return 0

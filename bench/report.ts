@@ -54,6 +54,10 @@ export function rowOf(metric: string, { unit, rounds, better, peer, note = '' }:
   }
 }
 
+export function lineOf({ metric, ours, unit, peer, peerName, ratio }: Row): string {
+  return `  ${metric}: ${ours} ${unit}` + (peer === null ? '' : ` (${peerName} ${peer}, ratio ${ratio})`)
+}
+
 export function printReport(name: string, { rows, left, notMeasured, stated = [] }: Report): void {
   const cells = rows.map(row => [
     row.metric,

@@ -59,7 +59,7 @@ function lease(
       lease_until: sql<number>`${databaseNow(dialect)} + ${leaseMs}`,
     }))
     .where('id', 'in', ids)
-    .where(({ or }) => or([ending, waiting]))
+    .where(sql<boolean>`(${ending} or ${waiting})`)
     .where(condition)
     .returningAll()
     .execute()
