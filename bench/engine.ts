@@ -13,6 +13,8 @@ const parts: Readonly<Record<string, () => Promise<Pick<Report, 'rows' | 'left'>
   latency: benchFirstFrame,
 }
 
+export const engineParts = Object.keys(parts)
+
 /** Steps per second of the engine alone and of the whole server, start-up, memory, and the way to the first frame. */
 export async function benchEngine(options: BenchOptions): Promise<Report> {
   const found: Pick<Report, 'rows' | 'left'>[] = []

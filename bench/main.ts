@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { benchDurable, durableParts } from './durable.ts'
-import { benchEngine } from './engine.ts'
+import { benchEngine, engineParts } from './engine.ts'
 import { printReport, writeRows, type Report } from './report.ts'
 
 export interface BenchOptions {
@@ -19,7 +19,7 @@ interface Bench {
 }
 
 const benches: Readonly<Record<string, Bench>> = {
-  engine: { measure: benchEngine, parts: [] },
+  engine: { measure: benchEngine, parts: engineParts },
   durable: { measure: benchDurable, parts: durableParts },
 }
 
@@ -36,7 +36,7 @@ async function main(): Promise<number> {
   }
   const unknown = parsed.parts.filter(part => !bench.parts.includes(part))
   if (unknown.length > 0) {
-    console.error(`The bench ${parsed.name} has no part ${unknown.join(', ')}. Parts: ${bench.parts.join(', ') || 'none'}`)
+    console.error(`The bench ${parsed.name} has no part ${unknown.join(', ')}. Parts: ${bench.parts.join(', ')}`)
     return 2
   }
   const report = await bench.measure(parsed)
