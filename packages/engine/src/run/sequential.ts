@@ -1,8 +1,10 @@
+import { IndexSet } from './index-set.ts'
 import type { Item } from './program.ts'
 import { isReady } from './readiness.ts'
 import type { EndReason } from './records.ts'
 import { freshScheduler, type SchedulerState } from './scheduler-state.ts'
 import type { Steps } from './steps.ts'
+import { touchedBy } from './touched.ts'
 
 /** Looking at a step that may or may not be ready. */
 export const VISIT_UNITS = 0.2
@@ -22,7 +24,8 @@ export interface Scheduler {
 
 /**
  * The order of the reference engine: one step at a time, in cycles. A cycle goes over the steps that did not complete
- * in the one before, then over all others in flow order, and starts each that is ready when its turn comes.
+ * in the one before, then over all others in flow order, and starts each that is ready when its turn comes. Those that
+ * were not ready at their last turn, and for which nothing has changed since, are passed over.
  */
 export class SequentialScheduler implements Scheduler {
   readonly #steps: Steps
@@ -37,14 +40,18 @@ export class SequentialScheduler implements Scheduler {
   #inCycle = false
   /** The step that was started last, until it is known how it ended. */
   #latest: number | null = null
+  /** Steps that may be ready, by index; null when all may be. */
+  #due: IndexSet | null = null
 
   constructor(steps: Steps, maxCycles: number) {
     this.#steps = steps
     this.#maxCycles = maxCycles
+    steps.onEnd = (_item, record) => touchedBy(steps.state.program, record, this.#touch)
   }
 
   pump(): 'finished' | EndReason | 'more' | null {
     const steps = this.#steps
+    const due = (this.#due ??= IndexSet.full(steps.state.program.items.length))
     steps.refill()
     for (;;) {
       if (steps.isSpent) return 'more'
@@ -52,16 +59,20 @@ export class SequentialScheduler implements Scheduler {
       this.#noteRetry()
       steps.offerSnapshot(this.save)
       const { state } = steps
-      const item = this.#next()
+      const item = this.#next(due)
       if (item !== null) {
         steps.spend(VISIT_UNITS)
         if (isReady(state, item)) {
           if (steps.holds(item)) return null
+          due.delete(item.index)
           this.#latest = item.index
           this.#hasExecuted = true
           this.#place++
           steps.start(item, state.tracker.cycleCount)
-        } else this.#place++
+        } else {
+          due.delete(item.index)
+          this.#place++
+        }
         continue
       }
       if (this.#inCycle && !this.#endCycle()) return 'deadlock'
@@ -99,20 +110,28 @@ export class SequentialScheduler implements Scheduler {
     this.#hasExecuted = from.hasExecuted
     this.#retries = from.retries.flatMap(numberOf)
     this.#inCycle = from.inCycle
+    this.#due = null
     if (this.#steps.active.size === 0) this.#latest = null
   }
 
-  // The next step that has not had its turn in this cycle; null at its end.
-  #next(): Item | null {
+  readonly #touch = (item: Item): void => {
+    this.#steps.spend(VISIT_UNITS)
+    this.#due?.add(item.index)
+  }
+
+  // The next step that may be ready and has not had its turn in this cycle; null at its end.
+  #next(due: IndexSet): Item | null {
     if (!this.#inCycle) return null
     const { items } = this.#steps.state.program
-    const again = this.#again[this.#place]
-    if (again !== undefined) return items[again] ?? null
-    for (; this.#place - this.#again.length < items.length; this.#place++) {
-      const index = this.#place - this.#again.length
-      if (!this.#isAgain.has(index)) return items[index] ?? null
+    const first = this.#again.length
+    for (; this.#place < first; this.#place++) {
+      const index = this.#again[this.#place] ?? -1
+      if (due.has(index)) return items[index] ?? null
     }
-    return null
+    let index = due.next(this.#place - first)
+    while (index >= 0 && this.#isAgain.has(index)) index = due.next(index + 1)
+    this.#place = first + (index < 0 ? items.length : index)
+    return items[index] ?? null
   }
 
   // Decided as soon as the step has ended: one that a loop resets later in the cycle keeps its place in the flow order.

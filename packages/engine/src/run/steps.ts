@@ -5,7 +5,7 @@ import { giveBack, lookThrough, stillFiltered, takeFilters, type TakenFilters } 
 import { Gate, type Held } from './gate.ts'
 import type { Item } from './program.ts'
 import { promptReader, type PromptReader } from './prompts.ts'
-import type { CommandRecord, EngineEvent, RunRecord } from './records.ts'
+import type { CommandRecord, EngineEvent, RunRecord, StepRecord } from './records.ts'
 import type { SchedulerState } from './scheduler-state.ts'
 import { saveState, type Snapshot } from './snapshot.ts'
 import type { RunState } from './state.ts'
@@ -52,6 +52,8 @@ export class Steps {
   readonly gate = new Gate()
   /** Why nothing starts although something could; set anew each time that the run goes on. */
   held: Held | null = null
+  /** Told of every execution that has ended, when its record is made and before anything else happens. */
+  onEnd: (item: Item, record: StepRecord) => void = () => undefined
   readonly #options: StepsOptions
   #effects: EffectRequest[] = []
   #records: RunRecord[] = []
@@ -286,13 +288,13 @@ export class Steps {
       filtered: filters === null ? nothingFiltered : stillFiltered(state, filters),
       outcome,
     }
-    this.#records.push(
-      applyFinished(state, finished, {
-        clearDetails: this.#options.parallel,
-        keepNestedLoops: state.program.behaviour.keepNestedLoops,
-        emit: this.emit,
-      }),
-    )
+    const record = applyFinished(state, finished, {
+      clearDetails: this.#options.parallel,
+      keepNestedLoops: state.program.behaviour.keepNestedLoops,
+      emit: this.emit,
+    })
+    this.#records.push(record)
+    this.onEnd(item, record)
     this.gate.ended(item.flowIndex)
     this.emit({
       type: 'execution:progress',
