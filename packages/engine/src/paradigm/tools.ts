@@ -81,8 +81,15 @@ function bind(method: ToolMethod, args: Arguments, name: string): (Operand | und
   return values
 }
 
-function namesOf(parameter: string): string[] {
-  return (parameter.endsWith('?') ? parameter.slice(0, -1) : parameter).split('|')
+const namesByParameter = new Map<string, readonly string[]>()
+
+// Parameters are those of our own tables, so there are not many of them.
+function namesOf(parameter: string): readonly string[] {
+  const known = namesByParameter.get(parameter)
+  if (known !== undefined) return known
+  const names = (parameter.endsWith('?') ? parameter.slice(0, -1) : parameter).split('|')
+  namesByParameter.set(parameter, names)
+  return names
 }
 
 /** An effect whose failure the plan sees as a value instead of an exception. */

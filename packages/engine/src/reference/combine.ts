@@ -93,9 +93,10 @@ export function fromCrossActionCells(
   const lists = results.map(result => (isList(result) && !result.includes(SKIP) ? result : undefined))
   const length = lists.length === 0 ? 0 : (lists[0]?.length ?? 1)
   requireCells([...calls.shape, length])
-  const cells = lists.map(list =>
-    Array.from({ length }, (_, i) => list?.[i] ?? (list && i < list.length ? null : SKIP)),
-  )
+  const cells = lists.map(list => {
+    if (list?.length === length) return list
+    return Array.from({ length }, (_, i) => list?.[i] ?? (list && i < list.length ? null : SKIP))
+  })
   const axes = [...calls.axes, newAxis]
   requireUnique(axes)
   return dropNoneAxis({ axes, shape: [...calls.shape, length], data: nest(calls.shape, cells) })
@@ -209,6 +210,7 @@ function offset(shape: readonly number[], source: readonly number[], index: read
 }
 
 function nest(shape: readonly number[], cells: readonly Value[]): Value {
+  if (shape.length === 1) return cells
   let at = 0
   const build = (depth: number): Value => {
     if (depth === shape.length) return cells[at++] ?? null

@@ -10,6 +10,7 @@ export interface Dependencies {
   readonly writers: readonly (readonly Item[])[]
   /** By slot: the timing steps that decide whether its step runs. */
   readonly guards: readonly (readonly Item[])[]
+  readonly loops: readonly Item[]
 }
 
 const known = new WeakMap<Program, Dependencies>()
@@ -18,6 +19,11 @@ export function dependenciesOf(program: Program): Dependencies {
   const found = known.get(program) ?? readDependencies(program)
   known.set(program, found)
   return found
+}
+
+/** The loops of a plan in flow order. */
+export function loopsOf(program: Program): readonly Item[] {
+  return dependenciesOf(program).loops
 }
 
 /** What a loop hands to its body: the current element and the carried values. */
@@ -82,7 +88,7 @@ function readDependencies(program: Program): Dependencies {
     for (const concept of new Set([item.concept, ...handedOut(item, program)])) writers[concept]?.push(item)
     if (item.entry.sequence === 'timing') guards[program.slotNumbers.get(parentIndex(item.flowIndex)) ?? -1]?.push(item)
   }
-  return { readers, writers, guards }
+  return { readers, writers, guards, loops: program.items.filter(({ loopKey }) => loopKey !== null) }
 }
 
 function destinationOf({ entry }: Item): string | null {

@@ -1,4 +1,5 @@
 import type { Reference } from '#reference/reference'
+import { loopsOf } from './dependencies.ts'
 import type { Item, Program } from './program.ts'
 import { applyModifications, type Modification } from './modify.ts'
 import type { ConceptStatus, Detail, ItemStatus, Tracker, TruthMask } from './records.ts'
@@ -169,7 +170,7 @@ export class RunState {
   usesWorkspace(item: Item): boolean {
     if (!this.parallel) return this.loops.size > 0 || this.filters.size > 0
     const isLate = this.late.has(item.index)
-    return this.program.items.some(({ index, loopKey }) => {
+    return loopsOf(this.program).some(({ index, loopKey }) => {
       if (loopKey === null) return false
       const isBefore = index < item.index
       return this.loops.has(loopKey) ? isBefore || isLate : isBefore && !this.late.has(index)

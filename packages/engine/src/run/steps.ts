@@ -27,6 +27,8 @@ const WEIGHT_PER_UNIT = 500
 
 interface Active {
   readonly item: Item
+  /** Which start of an execution in the run it was. */
+  readonly start: number
   readonly cycle: number
   readonly execution: StepExecution<StepResult>
   readonly errors: StepError[]
@@ -61,6 +63,8 @@ export class Steps {
   #wantsSnapshot = false
   #snapshot: Snapshot | null = null
   readonly #owners = new Map<string, Active>()
+  /** Those that stopped in the middle of their work because the turn was over. */
+  readonly #paused = new Set<Active>()
   readonly #budget: Budget
   /** Whether the work goes on until nothing is left, however long that takes. */
   isEndless = false
@@ -78,8 +82,7 @@ export class Steps {
 
   /** Whether a step stopped in the middle of its work because the turn was over. */
   get hasPaused(): boolean {
-    for (const { execution } of this.active.values()) if (execution.isPaused) return true
-    return false
+    return this.#paused.size > 0
   }
 
   spend(units: number): void {
@@ -90,9 +93,9 @@ export class Steps {
   refill(): void {
     this.#budget.left = this.isEndless ? Number.POSITIVE_INFINITY : this.#options.unitsPerTurn
     this.held = null
-    for (const active of [...this.active.values()]) {
+    if (this.#paused.size === 0) return
+    for (const active of [...this.#paused].sort((a, b) => a.start - b.start)) {
       if (this.isSpent) return
-      if (!active.execution.isPaused) continue
       active.execution.goOn()
       this.#settle(active)
     }
@@ -153,7 +156,15 @@ export class Steps {
       ordered: !this.#options.parallel || item.prepared.lanes.length > 0,
       budget: this.#budget,
     })
-    const active: Active = { item, cycle, execution, errors: [], filters: null, prompt: promptReader(state, item) }
+    const active: Active = {
+      item,
+      start: state.starts,
+      cycle,
+      execution,
+      errors: [],
+      filters: null,
+      prompt: promptReader(state, item),
+    }
     this.active.set(item.index, active)
     this.gate.started(flowIndex)
     try {
@@ -219,8 +230,10 @@ export class Steps {
     return taken
   }
 
-  #forget({ item, execution }: Active): void {
+  #forget(active: Active): void {
+    const { item, execution } = active
     this.active.delete(item.index)
+    this.#paused.delete(active)
     for (const key of execution.waitsFor) this.#owners.delete(key)
   }
 
@@ -258,6 +271,8 @@ export class Steps {
       }
     }
     const { end } = execution
+    if (execution.isPaused) this.#paused.add(active)
+    else this.#paused.delete(active)
     if (end === null) return
     if (end.ok) this.#complete(active, end.value)
     else this.#finish(active, { ok: false, error: { path: '', ...describeError(end.cause) } })

@@ -7,47 +7,69 @@ import { freshScheduler, type SchedulerState } from './scheduler-state.ts'
  * where the run stood; in parallel mode the pass over the steps begins anew, which changes no value.
  */
 export class Trail {
-  #state: SchedulerState
+  #from: SchedulerState
   #cycle = 0
+  /** What the records have added since: the steps that ran, or are to be done again. */
+  readonly #ran = new Set<string>()
+  readonly #retries: string[] = []
+  #place = 0
+  #hasExecuted = false
+  /** Places of the steps that the cycle starts with. */
+  #again = new Map<string, number>()
 
   constructor(parallel: boolean) {
-    this.#state = freshScheduler(parallel)
+    this.#from = freshScheduler(parallel)
   }
 
   get state(): SchedulerState {
-    return this.#state
+    const from = this.#from
+    if (from.mode === 'parallel') return { ...from, ran: [...this.#ran] }
+    return { ...from, place: this.#place, hasExecuted: this.#hasExecuted, retries: [...this.#retries] }
   }
 
   /** Goes on from a known place; `cycle` is the last that began. */
   set(state: SchedulerState, cycle: number): void {
-    this.#state = state
     this.#cycle = cycle
+    this.#goOnFrom(state)
   }
 
   note(record: StepRecord, program: Program): void {
-    const isNewCycle = !this.#state.inCycle || record.cycle > this.#cycle
-    if (isNewCycle) this.#startCycle(record.cycle)
-    const state = this.#state
-    if (state.mode === 'parallel') {
-      if (record.cycle < this.#cycle || state.ran.includes(record.flowIndex)) return
-      this.#state = { ...state, ran: [...state.ran, record.flowIndex] }
+    if (!this.#from.inCycle || record.cycle > this.#cycle) this.#startCycle(record.cycle)
+    if (this.#from.mode === 'parallel') {
+      if (record.cycle >= this.#cycle) this.#ran.add(record.flowIndex)
       return
     }
     const item = itemOf(record, program)
     if (item === null) return
-    const again = state.again.indexOf(item.name)
-    const place = again >= state.place ? again : state.again.length + item.index
-    const retries = record.status === 'completed' ? state.retries : [...state.retries, item.name]
-    this.#state = { ...state, place: Math.max(state.place, place + 1), hasExecuted: true, retries }
+    const again = this.#again.get(item.name) ?? -1
+    const place = again >= this.#place ? again : this.#again.size + item.index
+    if (record.status !== 'completed') this.#retries.push(item.name)
+    this.#place = Math.max(this.#place, place + 1)
+    this.#hasExecuted = true
   }
 
   #startCycle(cycle: number): void {
     this.#cycle = cycle
-    const state = this.#state
-    this.#state =
-      state.mode === 'parallel'
-        ? { ...state, inCycle: true, ran: [], place: 0, hasStarted: false, passed: [] }
-        : { ...state, inCycle: true, again: [...new Set(state.retries)], place: 0, hasExecuted: false, retries: [] }
+    const from = this.#from
+    this.#goOnFrom(
+      from.mode === 'parallel'
+        ? { ...from, inCycle: true, ran: [], place: 0, hasStarted: false, passed: [] }
+        : { ...from, inCycle: true, again: [...new Set(this.#retries)], place: 0, hasExecuted: false, retries: [] },
+    )
+  }
+
+  #goOnFrom(state: SchedulerState): void {
+    this.#from = state
+    this.#ran.clear()
+    this.#retries.length = 0
+    if (state.mode === 'parallel') {
+      for (const flowIndex of state.ran) this.#ran.add(flowIndex)
+      return
+    }
+    this.#retries.push(...state.retries)
+    this.#place = state.place
+    this.#hasExecuted = state.hasExecuted
+    this.#again = new Map(state.again.map((name, place) => [name, place]))
   }
 }
 

@@ -31,18 +31,13 @@ export function eachCell<T>(
   work: (cell: T) => Step<Value>,
   options: CellWork,
 ): Step<Value[]> {
-  const tally = { weight: 0 }
-  return all(
-    cells.map((cell, place) =>
-      cell === null ? skipped() : guarded(work(cell), { ...options, axes, shape, place, tally }),
-    ),
-  )
+  const together: AllCells = { context: options.context, what: options.what, axes, shape, weight: 0 }
+  return all(cells.map((cell, place) => (cell === null ? skipped() : guarded(work(cell), place, together))))
 }
 
-interface GuardedCell extends CellWork, Pick<Cells<unknown>, 'axes' | 'shape'> {
-  readonly place: number
-  /** What the results of all cells weigh so far. */
-  readonly tally: { weight: number }
+interface AllCells extends CellWork, Pick<Cells<unknown>, 'axes' | 'shape'> {
+  /** What the results weigh so far. */
+  weight: number
 }
 
 const CELL_UNITS = 10
@@ -52,16 +47,16 @@ function* skipped(): Step<Value> {
   return SKIP
 }
 
-function* guarded(work: Step<Value>, { context, what, axes, shape, place, tally }: GuardedCell): Step<Value> {
+function* guarded(work: Step<Value>, place: number, together: AllCells): Step<Value> {
   try {
     const value = yield* work
     const weight = weigh(value)
-    tally.weight += weight
+    together.weight += weight
     yield new Spent(CELL_UNITS + weight / WEIGHT_PER_UNIT)
-    if (tally.weight > MAX_WEIGHT) throw tooMuch()
+    if (together.weight > MAX_WEIGHT) throw tooMuch()
     return value
   } catch (cause) {
-    report(context, `${what}${indexText({ axes, shape }, place)}`, cause)
+    report(together.context, `${together.what}${indexText(together, place)}`, cause)
     return SKIP
   }
 }

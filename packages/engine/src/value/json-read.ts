@@ -82,12 +82,12 @@ class JsonReader {
   }
 
   #readValue(): Value {
-    switch (this.#text[this.#at]) {
-      case '"':
+    switch (this.#text.charCodeAt(this.#at)) {
+      case 0x22:
         return this.#readString()
-      case '{':
+      case 0x7b:
         return this.#readObject()
-      case '[':
+      case 0x5b:
         return this.#readArray()
       default:
         return this.#readScalar()

@@ -70,7 +70,7 @@ export class PyDict {
 
   static of(entries: Iterable<readonly [Value, Value]>): PyDict {
     const dict = new PyDict()
-    for (const [key, value] of entries) dict.#set(key, value)
+    for (const entry of entries) dict.#set(entry)
     return dict
   }
 
@@ -108,10 +108,10 @@ export class PyDict {
     return PyDict.of([...this.#entries.values(), [key, value]])
   }
 
-  #set(key: Value, value: Value): void {
-    const slot = slotOf(key)
+  #set(entry: readonly [Value, Value]): void {
+    const slot = slotOf(entry[0])
     const known = this.#entries.get(slot)
-    this.#entries.set(slot, [known ? known[0] : key, value])
+    this.#entries.set(slot, known ? [known[0], entry[1]] : entry)
   }
 }
 

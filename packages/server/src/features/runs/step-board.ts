@@ -6,6 +6,7 @@ import { statusChanges, statusOfStep } from './run-events.ts'
 /** The status of every step of a run and the counts that its progress is told in. */
 export class StepBoard {
   readonly #statuses: Map<string, StepStatus>
+  readonly #running = new Set<string>()
   #executions = 0
   #cycle = 0
   #current: string | null = null
@@ -18,8 +19,7 @@ export class StepBoard {
   begin({ items, tracker, records }: Snapshot): void {
     this.#cycle = tracker.cycleCount
     this.#executions = records
-    for (const item of items)
-      if (this.#statuses.has(item.flowIndex)) this.#statuses.set(item.flowIndex, statusOfStep(item))
+    for (const item of items) if (this.#statuses.has(item.flowIndex)) this.#set(item.flowIndex, statusOfStep(item))
   }
 
   get size(): number {
@@ -37,8 +37,8 @@ export class StepBoard {
     }
     for (const [flowIndex, status] of statusChanges(records)) changed.set(flowIndex, status)
     this.#executions += records.length
-    for (const [flowIndex, status] of changed) this.#statuses.set(flowIndex, status)
-    if (this.#current !== null && this.#statuses.get(this.#current) !== 'running') this.#current = this.#running()
+    for (const [flowIndex, status] of changed) this.#set(flowIndex, status)
+    if (this.#current !== null && !this.#running.has(this.#current)) [this.#current = null] = this.#running
     return Object.fromEntries(changed)
   }
 
@@ -61,8 +61,9 @@ export class StepBoard {
     }
   }
 
-  #running(): string | null {
-    for (const [flowIndex, status] of this.#statuses) if (status === 'running') return flowIndex
-    return null
+  #set(flowIndex: string, status: StepStatus): void {
+    this.#statuses.set(flowIndex, status)
+    if (status === 'running') this.#running.add(flowIndex)
+    else this.#running.delete(flowIndex)
   }
 }
