@@ -74,6 +74,21 @@ test('[RUN-30] a run goes on from its snapshot as from its beginning, and snapsh
   expect(await bed.server.context.db.read.selectFrom('run_snapshot').selectAll().execute()).toEqual([])
 })
 
+test('[RUN-30] a long run has snapshots also within a cycle', async () => {
+  const { models, prompts } = scriptedModel(() => 'said')
+  const { promise: never } = Promise.withResolvers<never>()
+  const generate: typeof models.generate = request =>
+    prompts.length < 1_200 ? models.generate(request) : orAbort(never, request.signal)
+  await using bed = await openBed({ replace: { models: { ...models, generate } } })
+  await bed.client.deploy(chainPlan('chain', 1_300))
+  const { run_id: runId } = await bed.client.startRun('chain', { inputs: { c0: 'x' } })
+  await expect.poll(() => prompts.length, { timeout: 60_000 }).toBe(1_200)
+  expect((await bed.client.run(runId)).progress.cycle_count).toBe(1)
+  const { read } = bed.server.context.db
+  const snapshots = () => read.selectFrom('run_snapshot').select('entries').where('run_id', '=', runId).execute()
+  await expect.poll(async () => (await snapshots())[0]?.entries ?? 0).toBeGreaterThan(500)
+})
+
 test('[RUN-31] a call that was under way when the server died is made again, and says so', async () => {
   await using folder = await temporaryDataFolder()
   const { runId } = await killedDuringScript(folder.path, {})

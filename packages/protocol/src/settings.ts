@@ -142,7 +142,7 @@ export const settings = {
     yaml: 'execution.checkpoint_frequency',
     type: count,
     fallback: 5,
-    says: 'Cycles between two snapshots of a run, at least. Every record is a checkpoint anyway; a snapshot only shortens loading.',
+    says: 'Cycles between two snapshots of a run, at least; a cycle of more than 500 steps has some within. Every record is a checkpoint anyway; a snapshot only shortens loading.',
   },
   leaseSeconds: {
     variables: ['SLIPWAY_LEASE_SECONDS'],

@@ -27,8 +27,9 @@ export interface EntryWriterOptions {
   readonly family: string
   readonly lease: number
   readonly position: WrittenPosition
-  /** Cycle of the snapshot that the engine begins with. */
+  /** Cycle of the snapshot that the engine begins with, and the records in it. */
   readonly snapshotCycle: number
+  readonly snapshotRecords: number
   readonly interrupted: ReadonlySet<string>
   /** The concept that the step of a flow index infers. */
   readonly conceptOf: (flowIndex: string) => string
@@ -46,6 +47,8 @@ type Numbering = (event: RunEventDraft) => EventDraft
 
 // A snapshot is worth its bytes once reading the journal behind it would cost more.
 const leastSnapshotGap = 64 * 1024
+// A plan without loops is done in one cycle, however many steps it has.
+const recordsOfLongCycle = 500
 
 /** Turns what a run does into entries of its journal, and keeps count of what they contain. */
 export class EntryWriter {
@@ -62,6 +65,7 @@ export class EntryWriter {
   #sinceSnapshot = 0
   #snapshotSize = 0
   #snapshotCycle: number
+  #snapshotRecords: number
 
   constructor(options: EntryWriterOptions) {
     this.#options = options
@@ -73,6 +77,7 @@ export class EntryWriter {
     this.#emitted = options.position.emitted
     this.#starts = options.position.starts
     this.#snapshotCycle = options.snapshotCycle
+    this.#snapshotRecords = options.snapshotRecords
   }
 
   nextSeq(): number {
@@ -133,7 +138,7 @@ export class EntryWriter {
 
   /** Whether so much was written since the last snapshot that the next one pays. */
   wantsSnapshot(cycle: number, every: number): boolean {
-    if (cycle - this.#snapshotCycle < every) return false
+    if (cycle - this.#snapshotCycle < every && this.#records - this.#snapshotRecords < recordsOfLongCycle) return false
     return this.#sinceSnapshot > Math.max(leastSnapshotGap, this.#snapshotSize)
   }
 
@@ -220,6 +225,7 @@ export class EntryWriter {
     this.#snapshotSize = data.length
     this.#sinceSnapshot = 0
     this.#snapshotCycle = state.tracker.cycleCount
+    this.#snapshotRecords = state.records
     return { run_id: this.#options.runId, entries: consumed, seq: this.#seq, data }
   }
 }

@@ -61,6 +61,7 @@ export async function openRun(row: RunRow, deps: OpenRunDeps): Promise<OpenedRun
     lease: row.lease,
     position: row,
     snapshotCycle: stored.from?.tracker.cycleCount ?? 0,
+    snapshotRecords: stored.from?.records ?? 0,
     interrupted,
     conceptOf,
     now: deps.now,
