@@ -13,6 +13,7 @@ import { toRunEvent, type RunEventDraft } from './run-events.ts'
 import { updateRunIf, type ContentChange, type RunChange } from './run-store.ts'
 import type { Tx } from '#db/database'
 import type { StepBoard } from './step-board.ts'
+import { WaitingCalls, type CallKind } from './waiting-calls.ts'
 
 /** An entry of the journal that a replay hands back to the engine. */
 export type RecordedEntry =
@@ -82,7 +83,7 @@ export class RunDriver {
   #commands: WaitingCommand[] = []
   readonly #seenCommands = new Set<string>()
   readonly #stop = new AbortController()
-  #toPerform: EffectRequest[] = []
+  readonly #waiting: WaitingCalls
   /** Calls that the run has a worker for; those that wait for a person's answer alone are none. */
   #underWay = 0
   /** Those of them that only read. */
@@ -105,6 +106,7 @@ export class RunDriver {
   constructor(options: RunDriverOptions) {
     this.#consumed = options.consumed
     this.#options = options
+    this.#waiting = new WaitingCalls(request => options.effects.kindOf(request, options.interrupted.has(request.key)))
     this.#lastMove = options.now()
   }
 
@@ -242,7 +244,7 @@ export class RunDriver {
     this.#options.engine.limitStarts(this.#isPausing ? this.#options.engine.starts : null)
     await this.#advance()
     await this.#takeFinished()
-    for (const request of this.#takeWaiting(isRead)) void this.#perform(request)
+    for (const request of this.#takeWaiting('read')) void this.#perform(request)
     // Outcomes of reads cost nothing to have again: they go on disk with what is made of them.
     if (this.#reading > 0 && this.#unwritten.length < mostUnwritten) return this.#stirred()
     if (this.#isDone()) return
@@ -299,7 +301,7 @@ export class RunDriver {
   #dropUnawaited(): void {
     const { engine } = this.#options
     for (const key of this.#requested.keys()) if (!engine.awaits(key)) this.#requested.delete(key)
-    this.#toPerform = this.#toPerform.filter(({ key }) => this.#requested.has(key))
+    this.#waiting.keep(({ key }) => this.#requested.has(key))
   }
 
   /** Lets the engine go on until it waits for outcomes. Between its turns all others get theirs. */
@@ -328,7 +330,7 @@ export class RunDriver {
     const { board, writer } = this.#options
     for (const request of progress.effects) {
       this.#requested.set(request.key, request)
-      this.#toPerform.push(request)
+      this.#waiting.add(request)
     }
     this.#end = progress.end
     this.#held = progress.held?.by === 'limit' ? null : progress.held
@@ -375,7 +377,7 @@ export class RunDriver {
   }
 
   #waitsForPeople(): boolean {
-    return this.#toPerform.length === 0 && this.#requested.size > 0
+    return this.#waiting.isEmpty && this.#requested.size > 0
   }
 
   async #close(): Promise<DriveEnd> {
@@ -411,29 +413,15 @@ export class RunDriver {
   /** Takes the requests that may be performed now, and notes the start of each for the commit before it. */
   #beginWaiting(): readonly EffectRequest[] {
     const { effects, writer, interrupted } = this.#options
-    const begun = this.#takeWaiting()
+    const begun = [...this.#takeWaiting('patient'), ...this.#takeWaiting('work')]
     const events = begun.flatMap(request => effects.begun(request, interrupted.has(request.key)) ?? [])
     if (events.length > 0) this.#unwritten.push(writer.entry({ events: events.map(event => this.#number(event)) }))
     return begun
   }
 
-  #takeWaiting(isWanted: (request: EffectRequest) => boolean = () => true): readonly EffectRequest[] {
-    if (this.#isPausing || this.#toPerform.length === 0) return []
-    const { effects, interrupted } = this.#options
-    const taken: EffectRequest[] = []
-    const left: EffectRequest[] = []
-    let room = maxCallsUnderWay - this.#underWay
-    for (const request of this.#toPerform) {
-      // People answer in their own time, and must not keep the calls of other steps waiting.
-      const isPatient = effects.isPatient(request, interrupted.has(request.key))
-      if (!isWanted(request) || (!isPatient && room <= 0)) left.push(request)
-      else {
-        taken.push(request)
-        if (!isPatient) room--
-      }
-    }
-    this.#toPerform = left
-    return taken
+  #takeWaiting(kind: CallKind): readonly EffectRequest[] {
+    if (this.#isPausing) return []
+    return this.#waiting.take(kind, kind === 'patient' ? Number.POSITIVE_INFINITY : maxCallsUnderWay - this.#underWay)
   }
 
   async #perform(request: EffectRequest): Promise<void> {

@@ -12,6 +12,7 @@ import type { RunEventDraft } from './run-events.ts'
 import type { InputRow } from './input-store.ts'
 import { StepClocks } from './step-clocks.ts'
 import { FileError } from './run-files.ts'
+import type { CallKind } from './waiting-calls.ts'
 import type { Workshop } from './workshop.ts'
 
 /** Who answered a model call, and what it cost. */
@@ -80,10 +81,11 @@ export class RunEffects {
     this.#clocks = new StepClocks(deps.stepTimeoutMs)
   }
 
-  /** Whether it begins with a question to a person, who answers in their own time. */
-  isPatient({ effect, flowIndex }: EffectRequest, wasInterrupted: boolean): boolean {
-    if (effect.type === 'input.ask' || effect.type === 'chat.read') return true
-    return wasInterrupted && !this.#deps.mayRepeat(flowIndex)
+  kindOf(request: EffectRequest, wasInterrupted: boolean): CallKind {
+    const { effect, flowIndex } = request
+    if (effect.type === 'input.ask' || effect.type === 'chat.read') return 'patient'
+    if (wasInterrupted && !this.#deps.mayRepeat(flowIndex)) return 'patient'
+    return isRead(request) ? 'read' : 'work'
   }
 
   /** What watchers are told before the call is made, and a later drive after a crash; null for calls without a start. */
