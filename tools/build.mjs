@@ -51,12 +51,13 @@ for (const [name, source] of Object.entries(files)) copyFileSync(source, `${out}
 for (const [name, source] of Object.entries(folders)) cpSync(source, `${out}/${name}`, { recursive: true })
 writeFileSync(`${out}/package.json`, '{ "type": "module" }\n')
 // The compiled form is kept beside the programs, which makes each later start faster. Where nothing can be written,
-// nothing is kept.
+// nothing is kept. It is written while the program runs: one that is killed writes nothing at its end.
 for (const [name] of present) {
   const start = [
     '#!/usr/bin/env node',
-    "import { enableCompileCache } from 'node:module'",
+    "import { enableCompileCache, flushCompileCache } from 'node:module'",
     "enableCompileCache(import.meta.dirname + '/.compiled')",
+    'for (const seconds of [1, 30]) setTimeout(flushCompileCache, seconds * 1000).unref()',
     `await import('./${name}-program.mjs')`,
   ]
   writeFileSync(`${out}/${name}.mjs`, `${start.join('\n')}\n`)

@@ -7,6 +7,7 @@ import { readCommand } from './commands.ts'
 import { selectWaitingCommands } from './journal-store.ts'
 import { claimRuns, extendLeases, releaseLeases, renewLease, type LeaseTerms } from './lease-store.ts'
 import { faulted, openRun, type OpenedRun, type OpenRunDeps } from './open-run.ts'
+import { Gate } from './gate.ts'
 import type { DriveEnd } from './run-driver.ts'
 import { findRun, lockRun, updateContent, updateRun, type RunRow } from './run-store.ts'
 import { ValueReader } from './run-values.ts'
@@ -32,6 +33,11 @@ interface Active {
 // Long enough for a disk to be cleared or a backup to end, short enough that nobody looks for what hangs.
 const storageRetryMs = 2_000
 const lookEveryMs = 1_000
+// Reading journals keeps the processor busy. Of many at a time all would be late; one alone could hold up all others.
+const reopenedAtOnce = 2
+// How long the start of a server waits for the first of its runs, and how many turns it then leaves to its calls.
+const longestHeadStartMs = 500
+const turnsOfCalls = 8
 
 /**
  * Drives the runs that this server holds the lease of. Runs wait in the database: every server takes as many as all of
@@ -43,6 +49,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #active = new Map<string, Active>()
   readonly #stop = new AbortController()
   readonly #ended = new Set<Promise<void>>()
+  readonly #reopening = new Gate(reopenedAtOnce)
+  readonly #firstCaughtUp = Promise.withResolvers<void>()
   #claiming: Promise<void> | null = null
   #claimAgain = false
   /** Whether runs were left waiting for want of room when this server last looked. */
@@ -60,7 +68,10 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
-  /** Takes up the runs that nobody drives, and looks for such runs from now on. */
+  /**
+   * Takes up the runs that nobody drives, and looks for such runs from now on. Resolves when the first of them makes its
+   * calls, or after a moment.
+   */
   async start(): Promise<void> {
     const { db } = this.#deps
     // Only this server works on a SQLite file, so that whoever held its leases is gone.
@@ -70,6 +81,12 @@ export class Dispatcher implements AsyncDisposable {
     this.#ticker = setInterval(() => void this.#tick(), Math.min(lookEveryMs, this.#terms.leaseMs / 4))
     this.#ticker.unref()
     await this.claim()
+    if (this.#active.size === 0) return
+    const late = new AbortController()
+    await Promise.race([this.#firstCaughtUp.promise, sleep(longestHeadStartMs, late.signal).catch(() => undefined)])
+    late.abort()
+    // A call is out after so many turns, however long those are.
+    for (let turn = 0; turn < turnsOfCalls; turn++) await sleep(2)
   }
 
   board(runId: string): StepBoard | null {
@@ -225,12 +242,20 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   async #drive(row: RunRow, lost: AbortSignal): Promise<DriveEnd> {
+    const signal = AbortSignal.any([this.#stop.signal, lost])
+    // Nothing is to be read of a new run.
+    using turn = row.started_at === null ? null : await this.#reopening.enter()
+    signal.throwIfAborted()
     await using opened = await openRun(row, this.#deps)
     const active = this.#active.get(row.id)
     if (active) active.opened = opened
     // Something may have been asked while it was being opened.
     if (active?.isTold === true) await this.#look(row.id)
-    return await opened.driver.drive(AbortSignal.any([this.#stop.signal, lost]))
+    void opened.driver.caughtUp.then(() => {
+      turn?.[Symbol.dispose]()
+      this.#firstCaughtUp.resolve()
+    })
+    return await opened.driver.drive(signal)
   }
 
   async #failed(row: RunRow, cause: unknown): Promise<void> {

@@ -102,12 +102,18 @@ export class RunDriver {
   #progressTold = 0
   #lastMove: number
   #consumed: number
+  readonly #caughtUp = Promise.withResolvers<void>()
 
   constructor(options: RunDriverOptions) {
     this.#consumed = options.consumed
     this.#options = options
     this.#waiting = new WaitingCalls(request => options.effects.kindOf(request, options.interrupted.has(request.key)))
     this.#lastMove = options.now()
+  }
+
+  /** Resolves once the drive has done again what is on disk and begins something new, and at the latest with its end. */
+  get caughtUp(): Promise<void> {
+    return this.#caughtUp.promise
   }
 
   /** Lets the calls under way end and begins no others; questions to people stay open. */
@@ -172,6 +178,7 @@ export class RunDriver {
       throw cause
     } finally {
       signal.removeEventListener('abort', onAbort)
+      this.#caughtUp.resolve()
     }
   }
 
@@ -252,6 +259,7 @@ export class RunDriver {
     await this.#commit()
     this.#stop.signal.throwIfAborted()
     for (const request of begun) void this.#perform(request)
+    this.#caughtUp.resolve()
     if (!this.#isDone()) await this.#stirred()
   }
 

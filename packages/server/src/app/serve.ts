@@ -1,0 +1,71 @@
+import type { Settings } from '@slipway/protocol/settings'
+import { eventRoutes, eventSockets } from '#features/events/event-routes'
+import { planRoutes } from '#features/plans/plan-routes'
+import { archiveRoutes } from '#features/runs/archive-routes'
+import { checkpointRoutes, debugRoutes } from '#features/runs/debug-routes'
+import { inspectionRoutes } from '#features/runs/inspection-routes'
+import { runRoutes } from '#features/runs/run-routes'
+import { unusableAddress } from '#http/address'
+import type { Handler } from '#http/handler'
+import { createListener, type Listener, type ListenerTimes } from '#http/listener'
+import { openApiRoutes } from '#http/openapi-routes'
+import type { Context } from './context.ts'
+import { version, type HealthSources } from './health.ts'
+import { pageRoutes } from './page-routes.ts'
+import { modelRoutes, systemRoutes } from './system-routes.ts'
+
+export interface ServeOptions {
+  readonly settings: Settings
+  readonly times: Partial<ListenerTimes> | undefined
+  /** Aborts when the server stops. */
+  readonly stopping: AbortSignal
+}
+
+export interface Served extends Pick<Listener, 'stop'> {
+  /** Such as `http://127.0.0.1:8000`. */
+  readonly url: string
+}
+
+/** Everything that can be asked over the network, at the address of the settings. Throws `config.invalid`. */
+export async function serve(context: Context, { settings, times, stopping }: ServeOptions): Promise<Served> {
+  const listener = await createListener({
+    handlers: [...systemRoutes(healthSources(context, stopping)), ...featureRoutes(context), ...siteRoutes()],
+    sockets: eventSockets(context.events, context.runs),
+    settings,
+    logger: context.log,
+    times,
+  })
+  try {
+    return { url: await listener.listen(), stop: graceMs => listener.stop(graceMs) }
+  } catch (error) {
+    await listener.stop(0)
+    throw unusableAddress(error, settings)
+  }
+}
+
+function featureRoutes({ archives, events, models, plans, runs }: Context): Handler[] {
+  return [
+    ...planRoutes(plans),
+    ...runRoutes(runs),
+    ...archiveRoutes(archives),
+    ...checkpointRoutes(runs),
+    ...debugRoutes(runs),
+    ...inspectionRoutes(runs),
+    ...eventRoutes(events, runs),
+    ...modelRoutes(models),
+  ]
+}
+
+function siteRoutes(): Handler[] {
+  return [...openApiRoutes(version), ...pageRoutes()]
+}
+
+function healthSources({ db, plans, runs, sandboxes }: Context, stopping: AbortSignal): HealthSources {
+  return {
+    isStopping: () => stopping.aborted,
+    pingDatabase: () => db.ping({ withinMs: 2_000 }),
+    countPlans: () => plans.count(),
+    countRuns: () => Promise.resolve(runs.counts()),
+    sandbox: async () => (await sandboxes.opened())?.kind ?? 'not started',
+  }
+}
