@@ -29,6 +29,10 @@ export interface Backend {
   exclusive<T>(name: string, work: () => Promise<T>): Promise<T>
   notify(tx: Tx, notice: Notice): Promise<void>
   listen(channel: Channel, handler: NoticeHandler): Disposable
+  /** Shows all servers of the database that the one of this name lives. Resolves once they can see it. */
+  join(server: string): Promise<void>
+  /** Those of these servers that nobody shows to live. None when that cannot be told at this moment. */
+  gone(servers: readonly string[]): Promise<string[]>
   /** Gives a portion of what deleted rows took back to the disk. False when nothing is left. */
   reclaim(): Promise<boolean>
   close(): Promise<void>

@@ -69,6 +69,22 @@ export class Database implements AsyncDisposable {
     return this.#backend.listen(channel, handler)
   }
 
+  /**
+   * Shows all servers of this database, for as long as this process lives and its connection holds, that the server of
+   * this name is there. Resolves once they can see it.
+   */
+  join(server: string): Promise<void> {
+    return this.#backend.join(server)
+  }
+
+  /**
+   * Those of these servers that are not there: ended, or without a connection at this moment. One that stands still is
+   * there. None when this server has lost its own connection and cannot tell.
+   */
+  gone(servers: readonly string[]): Promise<string[]> {
+    return servers.length === 0 ? Promise.resolve([]) : this.#backend.gone(servers)
+  }
+
   /** Gives a portion of what deleted rows took back to the disk. False when nothing is left. */
   reclaim(): Promise<boolean> {
     return this.#backend.reclaim()

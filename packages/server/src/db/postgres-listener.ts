@@ -1,16 +1,22 @@
-import { sleep } from '@slipway/kit/abort'
+import { orAbort, sleep } from '@slipway/kit/abort'
 import pg from 'pg'
 import type { Channel, NoticeHandler } from './backend.ts'
+import { DatabaseUnavailable } from './faults.ts'
 import { Handlers } from './handlers.ts'
 
 const firstPauseMs = 100
 const longestPauseMs = 5_000
 // A connection that a network has silently dropped brings no notification and no error either.
 const heartbeatMs = 10_000
+const joinWithinMs = 15_000
+// What cut one server off may have cut off all, as a restart of Postgres does. Each is back after its longest pause.
+const returningMs = 2 * longestPauseMs
 
 /**
- * Hears notifications on a connection of its own, which opens with the first handler and again whenever it was lost.
+ * Hears notifications on a connection of its own, which opens with the first use and again whenever it was lost.
  * Handlers get null each time it opens: what was told before went by unheard.
+ *
+ * Its locks show the others that this server lives: they end with the connection, and so with the process.
  */
 export class PostgresListener implements AsyncDisposable {
   readonly #options: pg.ClientConfig
@@ -18,6 +24,10 @@ export class PostgresListener implements AsyncDisposable {
   readonly #stop = new AbortController()
   #working: Promise<void> | null = null
   #client: pg.Client | null = null
+  /** The server that this connection shows, and what resolves once it does. */
+  #joined: { readonly server: string; readonly shown: PromiseWithResolvers<void> } | null = null
+  /** As `performance.now()` says it. */
+  #tellsFrom = Infinity
 
   constructor(options: pg.ClientConfig) {
     this.#options = options
@@ -30,6 +40,22 @@ export class PostgresListener implements AsyncDisposable {
     if (isNew && this.#client) this.#hear(this.#client, channel).catch(() => undefined)
     this.#working ??= this.#work()
     return added
+  }
+
+  /** Rejects with `DatabaseUnavailable` when there is no connection within a while. */
+  async join(server: string): Promise<void> {
+    const joined = { server, shown: Promise.withResolvers<void>() }
+    this.#joined = joined
+    if (this.#client) this.#show(this.#client).catch(() => undefined)
+    this.#working ??= this.#work()
+    const late = new DatabaseUnavailable('The database takes no connection that listens.')
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(joinWithinMs)])
+    await orAbort(joined.shown.promise, signal).catch(() => Promise.reject(late))
+  }
+
+  /** Whether the lock of a server that nobody holds means, at this moment, that it is gone. */
+  get tells(): boolean {
+    return this.#client !== null && performance.now() >= this.#tellsFrom
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -60,6 +86,9 @@ export class PostgresListener implements AsyncDisposable {
     try {
       await client.connect()
       client.on('notification', ({ channel, payload }) => this.#handlers.tell(channel, payload ?? ''))
+      // Of a first connection nobody can say that it broke together with those of others.
+      this.#tellsFrom = this.#tellsFrom === Infinity ? 0 : performance.now() + returningMs
+      await this.#show(client)
       this.#client = client
       for (const channel of this.#handlers.channels()) await this.#hear(client, channel)
       for (;;) {
@@ -72,8 +101,21 @@ export class PostgresListener implements AsyncDisposable {
     }
   }
 
+  // Shared, since an earlier connection of this server may be alive on Postgres' side for a while.
+  async #show(client: pg.Client): Promise<void> {
+    if (!this.#joined) return
+    const { server, shown } = this.#joined
+    await client.query(`select pg_advisory_lock_shared(${lockOf('$1')})`, [server])
+    shown.resolve()
+  }
+
   async #hear(client: pg.Client, channel: Channel): Promise<void> {
     await client.query(`listen ${channel}`)
     this.#handlers.tell(channel, null)
   }
+}
+
+/** The number of the lock that shows a server, among all that are made from names. */
+export function lockOf(server: string): string {
+  return `hashtextextended('server ' || ${server}, 0)`
 }

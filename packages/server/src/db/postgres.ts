@@ -2,7 +2,7 @@ import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import type { Backend } from './backend.ts'
 import { columnsOf, columnsOfKinds, valueOf, type BulkChange, type BulkColumn, type BulkInsert } from './bulk.ts'
 import type { ColumnKind } from './columns.ts'
-import { PostgresListener } from './postgres-listener.ts'
+import { lockOf, PostgresListener } from './postgres-listener.ts'
 import { listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
 import { Sockets } from './postgres-sockets.ts'
 import type { Tables } from './tables.ts'
@@ -37,6 +37,8 @@ export function openPostgres(options: PostgresOptions): Backend {
       await tx.sql.executeQuery(CompiledQuery.raw('select pg_notify($1, $2)', [channel, payload]))
     },
     listen: (channel, handler) => listener.listen(channel, handler),
+    join: server => listener.join(server),
+    gone: servers => (listener.tells ? withoutLock(kysely, servers) : Promise.resolve([])),
     // Postgres does it by itself.
     reclaim: () => Promise.resolve(false),
     close: () => sockets.closeAfter(Promise.all([listener[Symbol.asyncDispose](), kysely.destroy()])),
@@ -54,6 +56,13 @@ function withLock<T>(kysely: Kysely<Tables>, name: string, work: () => Promise<T
       await sql`select pg_advisory_unlock(hashtextextended(${name}, 0))`.execute(connection).catch(() => undefined)
     }
   })
+}
+
+/** Those of these servers whose lock is free. */
+async function withoutLock(kysely: Kysely<Tables>, servers: readonly string[]): Promise<string[]> {
+  const query = `select server from unnest($1::text[]) server where pg_try_advisory_xact_lock(${lockOf('server')})`
+  const { rows } = await kysely.executeQuery<{ server: string }>(CompiledQuery.raw(query, [servers]))
+  return rows.map(({ server }) => server)
 }
 
 const arrays: Readonly<Record<ColumnKind, string>> = {

@@ -20,6 +20,7 @@ export function openSqlite(path: string): Backend {
   const changers = new Map<BulkChange, Changer>()
   const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) })
   const handlers = new Handlers()
+  const joined = new Set<string>()
   return {
     dialect: 'sqlite',
     kysely,
@@ -42,6 +43,8 @@ export function openSqlite(path: string): Backend {
       return Promise.resolve()
     },
     listen: (channel, handler) => handlers.add(channel, handler),
+    join: server => Promise.resolve(void joined.add(server)),
+    gone: servers => Promise.resolve(servers.filter(server => !joined.has(server))),
     // Behind all transactions under way: a log in use cannot be cut.
     reclaim: () => kysely.connection().execute(() => Promise.resolve(reclaim(database))),
     close: () => kysely.destroy(),

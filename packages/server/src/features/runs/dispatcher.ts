@@ -5,7 +5,7 @@ import type { Tx } from '#db/database'
 import { isStorageFault } from '#db/faults'
 import { readCommand } from './commands.ts'
 import { selectWaitingCommands } from './journal-store.ts'
-import { claimRuns, extendLeases, releaseLeases, renewLease, type LeaseTerms } from './lease-store.ts'
+import { claimRuns, extendLeases, releaseLeases, renewLease, selectOwners, type LeaseTerms } from './lease-store.ts'
 import { faulted, openRun, type OpenedRun, type OpenRunDeps } from './open-run.ts'
 import { Gate } from './gate.ts'
 import type { DriveEnd } from './run-driver.ts'
@@ -33,6 +33,7 @@ interface Active {
 // Long enough for a disk to be cleared or a backup to end, short enough that nobody looks for what hangs.
 const storageRetryMs = 2_000
 const lookEveryMs = 1_000
+const watchEveryMs = 100
 // Reading journals keeps the processor busy. Of many at a time all would be late; one alone could hold up all others.
 const reopenedAtOnce = 2
 // How long the start of a server waits for the first of its runs, and how many turns it then leaves to its calls.
@@ -53,9 +54,12 @@ export class Dispatcher implements AsyncDisposable {
   readonly #firstCaughtUp = Promise.withResolvers<void>()
   #claiming: Promise<void> | null = null
   #claimAgain = false
+  /** Servers that are gone, whose runs the next claim takes over. */
+  readonly #left: string[] = []
   /** Whether runs were left waiting for want of room when this server last looked. */
   #isMoreWaiting = false
   #ticker: NodeJS.Timeout | null = null
+  #watching: Promise<void> | null = null
   #lastExtended = 0
   #listener: Disposable | null = null
 
@@ -74,13 +78,15 @@ export class Dispatcher implements AsyncDisposable {
    */
   async start(): Promise<void> {
     const { db } = this.#deps
-    // Only this server works on a SQLite file, so that whoever held its leases is gone.
-    if (db.dialect === 'sqlite') await db.transaction(tx => releaseLeases(tx, null))
+    // Before the first lease: those of a server that nobody sees are anybody's.
+    await db.join(this.#terms.owner)
     this.#listener = db.listen('slipway_runs', runId => this.#hear(runId))
     // Often enough that a lease never ends while its server lives.
     this.#ticker = setInterval(() => void this.#tick(), Math.min(lookEveryMs, this.#terms.leaseMs / 4))
     this.#ticker.unref()
-    await this.claim()
+    // Nobody else works on a SQLite file.
+    if (db.dialect === 'postgres') this.#watching = this.#watch()
+    await this.#takeOver(await this.#gone())
     if (this.#active.size === 0) return
     const late = new AbortController()
     await Promise.race([this.#firstCaughtUp.promise, sleep(longestHeadStartMs, late.signal).catch(() => undefined)])
@@ -103,9 +109,9 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   /** Takes runs that wait, as part of the caller's transaction, and drives them once that is on disk; gives their ids. */
-  async claimIn(tx: Tx): Promise<ReadonlySet<string>> {
+  async claimIn(tx: Tx, gone: readonly string[] = []): Promise<ReadonlySet<string>> {
     if (this.#stop.signal.aborted) return new Set()
-    const { runs, isFull } = await claimRuns(tx, { ...this.#terms, limit: this.#deps.maxConcurrentRuns })
+    const { runs, isFull } = await claimRuns(tx, { ...this.#terms, limit: this.#deps.maxConcurrentRuns, gone })
     tx.afterCommit(() => {
       this.#isMoreWaiting = isFull
       for (const row of runs) this.#begin(row)
@@ -133,17 +139,19 @@ export class Dispatcher implements AsyncDisposable {
     if (this.#ticker) clearInterval(this.#ticker)
     this.#listener?.[Symbol.dispose]()
     this.#stop.abort(new AppError('server.stopping', 'The server is stopping.'))
+    await this.#watching
     await this.#claiming?.catch(() => undefined)
     while (this.#ended.size > 0) await Promise.allSettled([...this.#ended])
     await this.#deps.journal.settled()
-    await this.#deps.db.transaction(tx => releaseLeases(tx, this.#terms.owner)).catch(() => undefined)
+    await this.#deps.db.transaction(tx => releaseLeases(tx, [this.#terms.owner])).catch(() => undefined)
   }
 
   async #claimAll(): Promise<void> {
     do {
       this.#claimAgain = false
+      const gone = this.#left.splice(0)
       await this.#deps.journal
-        .commit(tx => this.claimIn(tx))
+        .commit(tx => this.claimIn(tx, gone))
         .then(
           () => undefined,
           (error: unknown) => this.#complain(error),
@@ -183,6 +191,36 @@ export class Dispatcher implements AsyncDisposable {
     } catch (error) {
       this.#complain(error)
     }
+  }
+
+  /** Takes over the runs of servers that are gone as soon as they are. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop
+    let missed: readonly string[] = []
+    while (!signal.aborted) {
+      try {
+        await sleep(watchEveryMs, signal)
+        const gone = await this.#gone()
+        // One whose connection was cut, and nothing else, is back by the next time.
+        const sure = gone.filter(owner => missed.includes(owner))
+        missed = gone
+        if (sure.length > 0) await this.#takeOver(sure)
+      } catch (error) {
+        // Whoever looks for runs every second says that the database is gone.
+        if (!isStorageFault(error)) this.#complain(error)
+      }
+    }
+  }
+
+  async #gone(): Promise<string[]> {
+    const { db } = this.#deps
+    return db.gone(await selectOwners(db.read, this.#terms.owner))
+  }
+
+  async #takeOver(gone: readonly string[]): Promise<void> {
+    if (gone.length > 0) this.#deps.log.info({ gone }, 'runs taken over from servers that are gone')
+    this.#left.push(...gone)
+    await this.claim()
   }
 
   /** Keeps the leases, and lets go of runs that another server has taken over meanwhile. */

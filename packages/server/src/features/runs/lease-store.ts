@@ -28,15 +28,19 @@ const waiting = sql<boolean>`status in ('pending', 'running')`
 // Any number: it is the only advisory lock that runs take.
 const claimLock = 72_155_001
 
+export interface ClaimTerms extends LeaseTerms {
+  readonly limit: number
+  /** Servers that are not there any more, whose leases are over. */
+  readonly gone?: readonly string[]
+}
+
 /**
  * Gives runs that nobody drives to this server: first those that are only to be ended or paused, then, as long as fewer
  * than `limit` are driven by all servers together, those that wait, in their order.
  */
-export async function claimRuns(
-  tx: Tx,
-  { limit, ...terms }: LeaseTerms & { readonly limit: number },
-): Promise<Claimed> {
+export async function claimRuns(tx: Tx, { limit, gone = [], ...terms }: ClaimTerms): Promise<Claimed> {
   if (terms.dialect === 'postgres') await sql`select pg_advisory_xact_lock(${claimLock})`.execute(tx.sql)
+  if (gone.length > 0) await releaseLeases(tx, gone)
   const free = limit - (await countLeases(tx.sql, terms.dialect))
   const toEnd = await selectClaimable(tx.sql, terms.dialect, { which: ending, limit: 100 })
   const toDrive = free > 0 ? await selectClaimable(tx.sql, terms.dialect, { which: waiting, limit: free }) : []
@@ -118,14 +122,26 @@ export function extendLeases(
     .execute()
 }
 
-/** Gives up every lease of `owner`, or of all servers, for others to take over at once. */
-export async function releaseLeases(tx: Tx, owner: string | null): Promise<void> {
+/** Gives up every lease of these servers, for others to take over at once. */
+export async function releaseLeases(tx: Tx, owners: readonly string[]): Promise<void> {
   await tx.sql
     .updateTable('run')
     .set({ owner: null, lease_until: null })
     .where('lease_until', 'is not', null)
-    .$if(owner !== null, query => query.where('owner', '=', owner))
+    .where('owner', 'in', owners)
     .execute()
+}
+
+/** The servers that have leases, but for `except`. */
+export async function selectOwners(reader: Reader, except: string): Promise<string[]> {
+  const rows = await reader
+    .selectFrom('run')
+    .select('owner')
+    .distinct()
+    .where('lease_until', 'is not', null)
+    .where('owner', '!=', except)
+    .execute()
+  return rows.flatMap(({ owner }) => owner ?? [])
 }
 
 /** Runs that should have been over by now. */
