@@ -16,6 +16,17 @@ const folders = { page: 'packages/server/src/app/page', docs: 'packages/server/s
 /** Loaded from node_modules as they are. */
 const external = ['pyodide', 'pyodide/*']
 
+/** The messages of zod in all languages but English, which is half of it, are asked for by nobody and left out. */
+const withoutLanguages = {
+  name: 'without-languages',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /\/locales\/index\.js$/ }, ({ importer }) =>
+      /[\\/]zod[\\/]/.test(importer) ? { path: 'none', namespace: 'languages' } : undefined,
+    )
+    onLoad({ filter: /.*/, namespace: 'languages' }, () => ({ contents: 'export {}' }))
+  },
+}
+
 const [out = 'dist'] = process.argv.slice(2)
 const options = {
   bundle: true,
@@ -23,6 +34,7 @@ const options = {
   format: 'esm',
   target: 'node26',
   external,
+  plugins: [withoutLanguages],
   legalComments: 'none',
   logLevel: 'warning',
   // Packages in the older module form ask for `require`, which a module does not have by itself.

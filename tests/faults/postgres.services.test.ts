@@ -111,6 +111,7 @@ describe.skipIf(why !== null)(`servers on a Postgres that fails${why === null ? 
     await using folder = await temporaryDataFolder()
     await using world = await openWorld()
     const postgres = await postgresUrl()
+    await using db = await openDatabase(postgres)
     await using fleet = await openFleet(postgres, { dataDir: folder.path, world })
     const [frozen, other] = [fleet.at(0), fleet.at(1)]
     const leave = new AbortController()
@@ -121,8 +122,11 @@ describe.skipIf(why !== null)(`servers on a Postgres that fails${why === null ? 
     )
     await expect.poll(() => askedBy(world, chain), patient).toBeGreaterThan(3)
     frozen.server.signal('SIGSTOP')
+    const held = await db.read.selectFrom('run').select('lease_until').executeTakeFirstOrThrow()
     const events = await expectWhole(other.client, chain)
-    expect(events.filter(({ event }) => event === 'run:recovered')).toHaveLength(1)
+    const recovered = events.filter(({ event }) => event === 'run:recovered')
+    expect(recovered).toHaveLength(1)
+    expect(recovered[0]?.ts).toBeGreaterThan(Number(held.lease_until))
     frozen.server.signal('SIGCONT')
     await expect.poll(() => frozen.server.output(), patient).toContain('run taken over by another server')
     expect(await frozen.client.run(chain.id)).toMatchObject({ status: 'completed' })
@@ -156,12 +160,16 @@ describe.skipIf(why !== null)(`servers on a Postgres that fails${why === null ? 
     await expectSound(postgres)
   })
 
-  test('[RUN-28] the runs of a killed server are taken over once its lease is over, and not before', async () => {
+  test('[RUN-28] the runs of a killed server are taken over long before its lease is over', async () => {
     await using folder = await temporaryDataFolder()
     await using world = await openWorld()
     const postgres = await postgresUrl()
     await using db = await openDatabase(postgres)
-    await using fleet = await openFleet(postgres, { dataDir: folder.path, world, env: { SLIPWAY_LEASE_SECONDS: '2' } })
+    await using fleet = await openFleet(postgres, {
+      dataDir: folder.path,
+      world,
+      env: { SLIPWAY_LEASE_SECONDS: '600' },
+    })
     const [killed, other] = [fleet.at(0), fleet.at(1)]
     const leave = new AbortController()
     await deployChain(other.client)
@@ -174,7 +182,7 @@ describe.skipIf(why !== null)(`servers on a Postgres that fails${why === null ? 
     const held = await db.read.selectFrom('run').select(['lease', 'lease_until']).executeTakeFirstOrThrow()
     await expectWhole(other.client, chain)
     const recovered = chain.watcher.seen.find(({ event }) => event === 'run:recovered')
-    expect(recovered?.ts).toBeGreaterThan(Number(held.lease_until))
+    expect(recovered?.ts).toBeLessThan(Number(held.lease_until))
     const now = await db.read.selectFrom('run').select('lease').executeTakeFirstOrThrow()
     expect(Number(now.lease)).toBe(Number(held.lease) + 1)
     leave.abort()

@@ -149,7 +149,7 @@ export const settings = {
     yaml: 'execution.lease_seconds',
     type: z.coerce.number().int().min(1).max(3600),
     fallback: 10,
-    says: 'After how many seconds another server of the same database takes over the runs of one that has gone.',
+    says: 'After how many seconds another server of the same database takes over the runs of one that stands still or is cut off. Those of one that has ended are taken over at once.',
   },
   stalledAfterSeconds: {
     variables: ['SLIPWAY_STALLED_AFTER_SECONDS'],

@@ -5,6 +5,9 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
+import { openDatabase } from '#db/database'
+import { findRun, insertRun } from '#features/runs/run-store'
+import { newRun } from '#features/runs/testing'
 import { compileCache, temporaryFolder, testServer } from './testing.ts'
 
 const program = join(import.meta.dirname, 'main.ts')
@@ -135,6 +138,27 @@ describe('the program', () => {
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(errors).toMatch(new RegExp(`Port ${port} .*SLIPWAY_PORT`))
     other.close()
+  })
+
+  test.each(['a port in use', 'an open address'])('[APP-15] with %s it takes up no run', async what => {
+    await using folder = await temporaryFolder()
+    const file = join(folder.path, 'slipway.db')
+    const waiting = newRun('waiting')
+    const content = { run_id: waiting.id, inputs: '{}', origin: null, node_statuses: '{}', result: null }
+    {
+      await using db = await openDatabase(file)
+      await db.transaction(tx => insertRun(tx, waiting, content))
+    }
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as { port: number }
+    const address: Record<string, string> =
+      what === 'a port in use' ? { SLIPWAY_PORT: String(port) } : { SLIPWAY_HOST: '0.0.0.0' }
+    await using server = run({ SLIPWAY_DATA_DIR: folder.path, ...address })
+    expect((await server.ended()).code).toBe(2)
+    other.close()
+    await using db = await openDatabase(file)
+    expect(await findRun(db.read, waiting.id)).toEqual({ ...waiting, position: 1 })
   })
 
   test.each([

@@ -206,6 +206,14 @@ onDatabases('database', databases => {
     expect(await db.exclusive('a', () => db.exclusive('b', () => Promise.resolve('inside')))).toBe('inside')
   })
 
+  test('[DB-12] servers that have joined are there, and others are gone', async () => {
+    await using db = await databases.open()
+    await db.join('here')
+    await db.join('here too')
+    expect(await db.gone(['here', 'never', 'here too', "it's"])).toEqual(['never', "it's"])
+    expect(await db.gone([])).toEqual([])
+  })
+
   test('[DB-9] it says whether it answers', async () => {
     const db = await databases.open()
     await db.ping({ withinMs: 10_000 })

@@ -121,6 +121,26 @@ describe.skipIf(why !== null)(`Postgres${why === null ? '' : ` (${why})`}`, () =
     await expect.poll(() => told.slice(3)).toEqual(['again'])
   })
 
+  test('[DB-12] a server that ends is gone, and one whose connection broke comes back', async () => {
+    const url = await postgresUrl()
+    const [first, second] = [await connect(url), await connect(url)]
+    const admin = await connect(url)
+    expect(await second.gone(['first'])).toEqual([])
+    await first.join('first')
+    await second.join('second')
+    expect(await second.gone(['first', 'third'])).toEqual(['third'])
+    const shows = sql<{ pid: number }>`select pid from pg_stat_activity
+      where datname = current_database() and query like '%pg_advisory_lock_shared%'`
+    const [shown] = (await shows.execute(admin.read)).rows
+    await sql`select pg_terminate_backend(${shown?.pid})`.execute(admin.read)
+    await expect.poll(() => second.gone(['first']), { interval: 1 }).toEqual(['first'])
+    await expect.poll(() => second.gone(['first']), { timeout: 10_000 }).toEqual([])
+    // It cannot know who else was cut off together with it.
+    expect(await first.gone(['third'])).toEqual([])
+    await first[Symbol.asyncDispose]()
+    await expect.poll(() => second.gone(['first', 'second'])).toEqual(['first'])
+  })
+
   test('[DB-11] works of one name take turns over two servers', async () => {
     const url = await postgresUrl()
     const both = [await connect(url), await connect(url)]

@@ -114,7 +114,7 @@ export class Dispatcher implements AsyncDisposable {
     const { runs, isFull } = await claimRuns(tx, { ...this.#terms, limit: this.#deps.maxConcurrentRuns, gone })
     tx.afterCommit(() => {
       this.#isMoreWaiting = isFull
-      for (const row of runs) this.#begin(row)
+      for (const row of runs.toSorted((a, b) => a.position - b.position)) this.#begin(row)
     })
     return new Set(runs.map(({ id }) => id))
   }
