@@ -8,7 +8,14 @@ import type { Contender, Home, OpenOptions, Order, Played, Session } from './con
 import { ModelStub } from './model-stub.ts'
 import { PeerProcess } from './peer-process.ts'
 import { playRun } from './served-runs.ts'
-import { migrateDatabase, Poster, startServerProcess, Watcher, type ServerProcess } from './server-process.ts'
+import {
+  childProgram,
+  migrateDatabase,
+  Poster,
+  startServerProcess,
+  Watcher,
+  type ServerProcess,
+} from './server-process.ts'
 
 const pollMs = 10
 const postersAtOnce = 16
@@ -57,7 +64,7 @@ export function oursOnPostgresMissing(): string | null {
 async function openChild(home: Home, options: OpenOptions): Promise<Session> {
   const { onStep, wrapper } = options
   migrate(home, options)
-  return PeerProcess.start(join(import.meta.dirname, 'ours-child.ts'), {
+  return PeerProcess.start(childProgram, {
     settings: {
       folder: home.folder,
       databaseUrl: home.databaseUrl,

@@ -10,11 +10,14 @@ import { owned, ownFolder, removeFolder } from './leftovers.ts'
 
 const program = resolve('dist/server.mjs')
 const migration = resolve('dist/migrate.mjs')
+/** A server inside the process that asks for its runs, bundled as the server itself is. */
+export const childProgram = resolve('dist/ours-child.mjs')
 const patienceMs = 60_000
 
 /** Bundles the programs, so that what is measured is what is shipped. */
 export function buildPrograms(): void {
-  execFileSync(process.execPath, ['tools/build.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const further = 'ours-child=bench/ours-child.ts'
+  execFileSync(process.execPath, ['tools/build.mjs', 'dist', further], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** Brings an empty Postgres database to the server's schema, which a server does by itself only on SQLite. */

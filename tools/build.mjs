@@ -1,5 +1,5 @@
 // Bundles the programs into dist/, or the folder that is named, so that they run with Node and the packages in
-// `external` alone.
+// `external` alone. Further programs are named behind the folder, `name=source`.
 import { build } from 'esbuild'
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 
@@ -27,7 +27,7 @@ const withoutLanguages = {
   },
 }
 
-const [out = 'dist'] = process.argv.slice(2)
+const [out = 'dist', ...further] = process.argv.slice(2)
 const options = {
   bundle: true,
   platform: 'node',
@@ -45,7 +45,8 @@ const options = {
 
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })
-const present = Object.entries(programs).filter(([, source]) => existsSync(source))
+const all = [...Object.entries(programs), ...further.map(program => program.split('='))]
+const present = all.filter(([, source]) => existsSync(source))
 await build({
   ...options,
   entryPoints: Object.fromEntries(present.map(([name, source]) => [`${name}-program`, source])),
