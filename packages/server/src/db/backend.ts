@@ -11,8 +11,11 @@ export interface Notice {
   readonly payload: string
 }
 
-/** `slipway_events`: events were committed. `slipway_runs`: runs wait for something that may be done now. */
-export type Channel = 'slipway_events' | 'slipway_runs'
+/**
+ * `slipway_events`: events were committed. `slipway_runs`: runs wait for something that may be done now.
+ * `slipway_spine`: jobs or messages were committed, or leases are to be looked at.
+ */
+export type Channel = 'slipway_events' | 'slipway_runs' | 'slipway_spine'
 
 /** Gets what a committed transaction told, or null when something may have been told that was not heard. */
 export type NoticeHandler = (payload: string | null) => void

@@ -3,7 +3,7 @@ import type { ColumnType, SelectType } from 'kysely'
 /** Which of the two databases a server works on. What differs between them stands side by side under these names. */
 export type DialectName = 'sqlite' | 'postgres'
 
-type KindOf<Value> = Value extends string ? 'text' : 'integer' | 'real'
+type KindOf<Value> = Value extends string ? 'text' : Value extends Uint8Array ? 'bytes' : 'integer' | 'real'
 
 type Written<Table> = {
   [Name in keyof Table]: Table[Name] extends ColumnType<infer _Selected, infer Inserted, infer _Updated>
@@ -22,4 +22,4 @@ export type ColumnKinds<Table> = { readonly [Name in Written<Table>]: KindOf<Non
 /** A row as inserts of many rows take it: each column of `ColumnKinds`, null where it may be null. */
 export type NewRow<Table> = { readonly [Name in Written<Table>]: SelectType<Table[Name]> }
 
-export type ColumnKind = 'text' | 'integer' | 'real'
+export type ColumnKind = 'text' | 'integer' | 'real' | 'bytes'

@@ -42,8 +42,8 @@ onDatabases('database', databases => {
     const done: string[] = []
     const count = async (tx: Tx): Promise<number> => (await tx.sql.selectFrom('event').select('id').execute()).length
     await db.transaction(async tx => {
-      tx.beforeCommit(async () => void done.push(`last sees ${await count(tx)}`))
-      tx.beforeCommit(() => Promise.resolve(tx.afterCommit(() => done.push('after, too'))))
+      tx.beforeCommit('events', async () => void done.push(`last sees ${await count(tx)}`))
+      tx.beforeCommit('events', () => Promise.resolve(tx.afterCommit(() => done.push('after, too'))))
       tx.afterCommit(() => done.push('after'))
       await tx.insertAll('event', [event(1), event(2)])
       done.push('work')
@@ -51,7 +51,7 @@ onDatabases('database', databases => {
     expect(done).toEqual(['work', 'last sees 2', 'after', 'after, too'])
     const failing = db.transaction(async tx => {
       tx.afterCommit(() => done.push('never'))
-      tx.beforeCommit(() => Promise.reject(new Error('last')))
+      tx.beforeCommit('events', () => Promise.reject(new Error('last')))
       await tx.insertAll('event', [event(3)])
     })
     await expect(failing).rejects.toThrow('last')

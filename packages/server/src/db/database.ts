@@ -9,6 +9,11 @@ import type { BulkTable, Tables } from './tables.ts'
 
 export type Reader = Kysely<Tables>
 
+/** What a transaction takes last, because all others wait for it. */
+export type LastLock = (typeof lastLocks)[number]
+
+const lastLocks = ['counts', 'messages', 'events'] as const
+
 /** A transaction; what depends on its success waits for `afterCommit`. */
 export interface Tx {
   readonly sql: Transaction<Tables>
@@ -21,9 +26,10 @@ export interface Tx {
   changeAll(change: BulkChange, rows: readonly object[]): Promise<number>
   /**
    * Runs as the last part of the transaction, in order. For what holds a lock that every writer needs, so that it is
-   * held briefly, and taken after all others by everybody.
+   * held briefly, and taken after all others by everybody. Of several such locks everybody takes them in this order:
+   * `counts`, `messages`, `events`.
    */
-  beforeCommit(action: () => Promise<void>): void
+  beforeCommit(lock: LastLock, action: () => Promise<void>): void
   /** Runs once the transaction is on disk, in order; not at all when it fails. */
   afterCommit(action: () => void): void
 }
@@ -97,7 +103,7 @@ export class Database implements AsyncDisposable {
 
 class OpenTransaction {
   readonly #backend: Backend
-  readonly #last: (() => Promise<void>)[] = []
+  readonly #last = new Map<LastLock, (() => Promise<void>)[]>()
   readonly #after: (() => void)[] = []
   #isOver = false
 
@@ -113,10 +119,10 @@ class OpenTransaction {
         insertAll: (table, rows) => this.#insert(sql, { table, rows, skipExisting: false }),
         insertMissing: (table, rows) => this.#insert(sql, { table, rows, skipExisting: true }),
         changeAll: (change, rows) => this.#change(sql, change, rows),
-        beforeCommit: action => this.#last.push(action),
+        beforeCommit: (lock, action) => void this.#last.set(lock, [...(this.#last.get(lock) ?? []), action]),
         afterCommit: action => this.#after.push(action),
       })
-      for (const action of this.#last) await action()
+      for (const lock of lastLocks) for (const action of this.#last.get(lock) ?? []) await action()
       return value
     } finally {
       this.#isOver = true

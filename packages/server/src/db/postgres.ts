@@ -69,6 +69,7 @@ const arrays: Readonly<Record<ColumnKind, string>> = {
   text: 'text[]',
   integer: 'bigint[]',
   real: 'double precision[]',
+  bytes: 'bytea[]',
 }
 
 // One statement for any number of rows, so that it is prepared once: a list per column, put side by side.
@@ -91,6 +92,12 @@ function listsOf(columns: readonly BulkColumn[]): string {
 // A message to Postgres ends at 1 GB, and is whole in memory on both sides.
 const charactersPerStatement = 8_000_000
 
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  // In a list, bytes travel as two digits each.
+  return value instanceof Uint8Array ? value.byteLength * 2 : 8
+}
+
 /** The columns' lists of values, in as many portions as their size asks for. */
 function* portions(columns: readonly BulkColumn[], rows: readonly object[]): Generator<unknown[][]> {
   let lists = columns.map((): unknown[] => [])
@@ -99,7 +106,7 @@ function* portions(columns: readonly BulkColumn[], rows: readonly object[]): Gen
     columns.forEach((column, index) => {
       const value = valueOf(row, column)
       lists[index]?.push(value)
-      characters += typeof value === 'string' ? value.length : 8
+      characters += sizeOf(value)
     })
     if (characters < charactersPerStatement) continue
     yield lists

@@ -15,6 +15,22 @@ import {
   type RunTable,
   type RunValueTable,
 } from './tables/runs.ts'
+import {
+  busMessageColumns,
+  jobAttemptColumns,
+  jobColumns,
+  jobLogColumns,
+  jobPayloadColumns,
+  type BusCounterTable,
+  type BusMessageTable,
+  type BusSchemaTable,
+  type JobAttemptTable,
+  type JobLogTable,
+  type JobPayloadTable,
+  type JobQueueTable,
+  type JobScheduleTable,
+  type JobTable,
+} from './tables/spine.ts'
 
 /** All tables. Times are milliseconds since 1970; JSON is text. */
 export interface Tables {
@@ -32,6 +48,15 @@ export interface Tables {
   readonly run_input: InputTable
   readonly event: EventTable
   readonly event_counter: EventCounterTable
+  readonly job: JobTable
+  readonly job_payload: JobPayloadTable
+  readonly job_attempt: JobAttemptTable
+  readonly job_log: JobLogTable
+  readonly job_queue: JobQueueTable
+  readonly job_schedule: JobScheduleTable
+  readonly bus_message: BusMessageTable
+  readonly bus_counter: BusCounterTable
+  readonly bus_schema: BusSchemaTable
 }
 
 /** The tables that `insertAll` and `insertMissing` can write. */
@@ -40,6 +65,11 @@ export const bulkTables = {
   run_step: runStepColumns,
   run_value: runValueColumns,
   event: eventColumns,
+  job: jobColumns,
+  job_payload: jobPayloadColumns,
+  job_attempt: jobAttemptColumns,
+  job_log: jobLogColumns,
+  bus_message: busMessageColumns,
 } as const satisfies { readonly [Name in keyof Tables]?: ColumnKinds<Tables[Name]> }
 
 export type BulkTable = keyof typeof bulkTables

@@ -33,7 +33,7 @@ export function errorAnswer(error: unknown, correlationId: string): ErrorAnswer 
 
 function headersOf(code: ErrorCode, error: AppError | null): Readonly<Record<string, string>> {
   if (code === 'auth.required') return { 'www-authenticate': 'Bearer' }
-  if (code === 'rate.limited') return { 'retry-after': String(retryAfterOf(error?.details) ?? 1) }
+  if (errorCodes[code].status === 429) return { 'retry-after': String(retryAfterOf(error?.details) ?? 1) }
   return errorCodes[code].status === 503 && errorCodes[code].retryable ? { 'retry-after': '1' } : {}
 }
 

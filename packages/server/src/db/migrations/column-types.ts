@@ -19,6 +19,8 @@ export interface ColumnTypes {
   readonly integer: RawBuilder<unknown>
   /** A JavaScript number, bit for bit. */
   readonly real: RawBuilder<unknown>
+  /** Any bytes. */
+  readonly bytes: RawBuilder<unknown>
   /** Behind the closing bracket of every table: SQLite then refuses values of another type, as Postgres does. */
   readonly strict: RawBuilder<unknown>
   /** The same for a table whose primary key is not one integer: SQLite then keeps the rows in the key. */
@@ -31,6 +33,7 @@ export const columnTypes: Readonly<Record<DialectName, ColumnTypes>> = {
     text: sql`text`,
     integer: sql`integer`,
     real: sql`real`,
+    bytes: sql`blob`,
     strict: sql`strict`,
     strictWithoutRowid: sql`strict, without rowid`,
   },
@@ -39,6 +42,7 @@ export const columnTypes: Readonly<Record<DialectName, ColumnTypes>> = {
     text: sql`text collate "C"`,
     integer: sql`bigint`,
     real: sql`double precision`,
+    bytes: sql`bytea`,
     strict: sql``,
     strictWithoutRowid: sql``,
   },

@@ -58,7 +58,7 @@ export class EventLog {
   /** Writes the events at the end of the caller's transaction; live readers see them once it is on disk. */
   append(tx: Tx, drafts: readonly EventDraft[]): Promise<void> {
     if (drafts.length > 0) {
-      tx.beforeCommit(async () => {
+      tx.beforeCommit('events', async () => {
         const [events] = await Promise.all([
           insertEvents(tx, drafts),
           this.#db.notify(tx, channel, this.#notice(drafts)),
