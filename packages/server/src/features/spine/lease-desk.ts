@@ -61,8 +61,8 @@ export class LeaseDesk implements Lane {
   lease(want: Want, { waitMs, signal }: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }) {
     return new Promise<LeasedJob[]>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
-      const onAbort = (): void => this.#giveUp(request, () => reject(signal?.reason as Error))
-      const timer = waitMs > 0 ? setTimeout(() => this.#giveUp(request, () => resolve([])), waitMs) : undefined
+      const onAbort = (): void => this.#giveUp(request, () => request.reject(signal?.reason))
+      const timer = waitMs > 0 ? setTimeout(() => this.#giveUp(request, () => request.resolve([])), waitMs) : undefined
       const over = (): void => {
         request.isOver = true
         clearTimeout(timer)
@@ -124,7 +124,6 @@ export class LeaseDesk implements Lane {
     this.#unpark(request)
     this.#waiting = this.#waiting.filter(other => other !== request)
     if (!request.isOver) settle()
-    request.isOver = true
   }
 
   #leave(request: Request): void {

@@ -50,8 +50,8 @@ export interface OpenCounts {
 
 /** How many jobs of these queues are not over. */
 export async function selectOpen(tx: Tx, queues: readonly QueueName[]): Promise<OpenCounts> {
-  const wanted = [['', ''], ...queues.map(({ organisation, topic }) => [organisation, topic])]
-  const found = await openStatement.run(tx, listOf(wanted))
+  const distinct = new Map(queues.map(queue => [queueKey(queue), [queue.organisation, queue.topic]]))
+  const found = await openStatement.run(tx, listOf([['', ''], ...distinct.values()]))
   const counts = new Map(found.map(row => [queueKey(row), row.open]))
   return {
     total: counts.get(queueKey({ organisation: '', topic: '' })) ?? 0,
