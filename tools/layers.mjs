@@ -30,6 +30,7 @@ export const features = {
   plans: ['events', 'sandboxes'],
   runs: ['events', 'models', 'plans', 'sandboxes'],
   sandboxes: [],
+  spine: [],
 }
 
 /** The only part of the engine that the command line may use. */

@@ -23,6 +23,8 @@ import { RunImport } from '#features/runs/run-import'
 import { Runs } from '#features/runs/runs'
 import { checkRequirements } from '#features/sandboxes/requirements'
 import { openPythonSandboxes, type PythonSandboxes, type SandboxLimits } from '#features/sandboxes/sandboxes'
+import { DatabaseSpine } from '#features/spine/database-spine'
+import type { Spine } from '#features/spine/spine'
 import { createLogger, type Logger } from '#observe/log'
 import { pathsOf, type Environment, type Paths } from './config.ts'
 import { makeDataFolder } from './data-folder.ts'
@@ -33,6 +35,7 @@ export interface Context {
   readonly log: Logger
   readonly db: Database
   readonly events: EventLog
+  readonly spine: Spine
   readonly models: Models
   /** Opened by the first script or the first plan that asks for packages: trying them out takes a while. */
   readonly sandboxes: Lazy<PythonSandboxes>
@@ -60,10 +63,12 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   const log = replace.log ?? createLogger(settings)
   const db = replace.db ?? open.use(await openDatabase(paths.database, { poolSize: settings.databasePoolSize }))
   const events = replace.events ?? new EventLog(db)
+  const now = (): number => performance.timeOrigin + performance.now()
+  const spine = replace.spine ?? openSpine({ db, log, now }, settings)
+  open.use(spine)
   const models = replace.models ?? createModels(await readAgents(paths), { env })
   const sandboxes = replace.sandboxes ?? lazySandboxes(settings, paths)
   open.defer(async () => (await sandboxes.opened())?.close())
-  const now = (): number => performance.timeOrigin + performance.now()
   const plans: Plans =
     replace.plans ??
     new Plans({
@@ -99,7 +104,27 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(runs)
   const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
   open.use(archives.retention)
-  return { log, db, events, models, sandboxes, plans, runs, archives }
+  return { log, db, events, spine, models, sandboxes, plans, runs, archives }
+}
+
+function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => number }, settings: Settings): Spine {
+  return new DatabaseSpine({
+    ...parts,
+    leaseMs: settings.spineLeaseSeconds * 1000,
+    cancelGraceMs: settings.spineCancelGraceSeconds * 1000,
+    bounds: {
+      jobsPerQueue: settings.spineMaxQueueJobs,
+      jobs: settings.spineMaxJobs,
+      streamPieces: settings.spineMaxStreamPieces,
+    },
+    policy: {
+      jobDays: settings.spineRetentionDays,
+      jobsPerQueue: settings.spineRetentionJobs,
+      deadDays: settings.spineDeadDays,
+      messageDays: settings.spineMessageDays,
+      messages: settings.spineMessages,
+    },
+  })
 }
 
 function archiveParts(

@@ -42,6 +42,7 @@ export async function startServer(given: Partial<Settings>, options: StartOption
     .collectOrphans()
     .catch((error: unknown) => context.log.error({ error }, 'packages not cleaned'))
   open.defer(() => cleaning)
+  context.spine.start()
   await context.archives.imports.tidy()
   context.archives.retention.start()
   serverStarted(context.log, { url: served.url, startMs: Math.round(performance.now()) })

@@ -1,6 +1,6 @@
-import { CompiledQuery, type QueryResult } from 'kysely'
+import { CompiledQuery } from 'kysely'
 import type { DialectName } from './columns.ts'
-import type { Reader, Tx } from './database.ts'
+import type { Tx } from './database.ts'
 
 /** What differs between the two databases in a statement. */
 export interface Words {
@@ -26,14 +26,8 @@ export class Statement<Row = never> {
 
   async run(tx: Tx, ...parameters: readonly unknown[]): Promise<Row[]> {
     const query = CompiledQuery.raw(this.#texts[tx.dialect], [...parameters])
-    const result = (await tx.sql.executeQuery(query)) as QueryResult<Row>
-    return result.rows
-  }
-
-  async read(reader: Reader, dialect: DialectName, parameters: readonly unknown[]): Promise<Row[]> {
-    const query = CompiledQuery.raw(this.#texts[dialect], [...parameters])
-    const result = (await reader.executeQuery(query)) as QueryResult<Row>
-    return result.rows
+    const { rows } = await tx.sql.executeQuery<Row>(query)
+    return rows
   }
 }
 

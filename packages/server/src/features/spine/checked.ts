@@ -1,5 +1,5 @@
 import { AppError } from '@slipway/protocol/errors'
-import { z } from 'zod'
+import type { z } from 'zod'
 
 /** What came from a caller, as its schema has it. Throws `input.invalid` that names every problem. */
 export function checked<Schema extends z.ZodType>(schema: Schema, given: unknown): z.output<Schema> {

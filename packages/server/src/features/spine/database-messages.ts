@@ -63,16 +63,16 @@ export class DatabaseMessages implements Messages {
     this.#append(tx, drafts)
   }
 
-  async *follow(options: FollowTopics): AsyncGenerator<Delivery> {
+  async *follow(options: FollowTopics): AsyncGenerator<Delivery, void> {
     const topics = checked(z.array(Topic).min(1).max(topicsAtOnce), options.topics)
     yield* this.#counted(this.#options.parts.messages.followTopics({ ...options, topics: [...new Set(topics)] }))
   }
 
-  async *followJob(options: FollowJob): AsyncGenerator<Delivery> {
+  async *followJob(options: FollowJob): AsyncGenerator<Delivery, void> {
     yield* this.#counted(this.#options.parts.messages.followJob(options))
   }
 
-  async *#counted(deliveries: AsyncGenerator<Delivery>): AsyncGenerator<Delivery> {
+  async *#counted(deliveries: AsyncGenerator<Delivery, void>): AsyncGenerator<Delivery, void> {
     for await (const delivery of deliveries) {
       if (delivery.type === 'cut') this.#options.parts.counters.add('readersCut')
       yield delivery

@@ -58,8 +58,11 @@ export class LeaseDesk implements Lane {
   }
 
   /** Resolves with no job after `waitMs`; rejects with the signal's reason. */
-  lease(want: Want, { waitMs, signal }: { readonly waitMs: number; readonly signal?: AbortSignal | undefined }) {
-    return new Promise<LeasedJob[]>((resolve, reject) => {
+  lease(
+    want: Want,
+    { waitMs, signal }: { readonly waitMs: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<LeasedJob[]> {
+    return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
       const onAbort = (): void => this.#giveUp(request, () => request.reject(signal?.reason))
       const timer = waitMs > 0 ? setTimeout(() => this.#giveUp(request, () => request.resolve([])), waitMs) : undefined
@@ -77,7 +80,7 @@ export class LeaseDesk implements Lane {
         },
         reject: error => {
           over()
-          reject(error as Error)
+          reject(error)
         },
         waits: waitMs > 0,
         isTold: false,

@@ -76,13 +76,16 @@ export class MessageLog {
   }
 
   /** Messages of an organisation's topics behind a number, first from the log and then live, each once and in order. */
-  async *followTopics({ organisation, topics, after, signal }: FollowTopics): AsyncGenerator<Delivery> {
+  async *followTopics({ organisation, topics, after, signal }: FollowTopics): AsyncGenerator<Delivery, void> {
     const keys = topics.map(topic => subjectOf(organisation, topic))
     using live = this.#listen(keys, signal)
     const { db } = this.#deps
     let seen = after ?? (await lastSeq(db.read))
     for (let batch = await live.next(); batch !== null; batch = await live.next()) {
-      if (batch === 'cut') return yield { type: 'cut', reason: 'slow_reader', after: seen }
+      if (batch === 'cut') {
+        yield { type: 'cut', reason: 'slow_reader', after: seen }
+        return
+      }
       if (batch !== 'look') {
         for (const message of batch) {
           if (message.seq <= seen) continue
@@ -106,11 +109,14 @@ export class MessageLog {
    * The pieces of a job's stream behind a number, first from the log and then live, and at the end the job's result. Ends
    * at once where there is no such job.
    */
-  async *followJob({ organisation, jobId, after, signal }: FollowJob): AsyncGenerator<Delivery> {
+  async *followJob({ organisation, jobId, after, signal }: FollowJob): AsyncGenerator<Delivery, void> {
     using live = this.#listen([jobKey(jobId)], signal)
     let seen = after
     for (let batch = await live.next(); batch !== null; batch = await live.next()) {
-      if (batch === 'cut') return yield { type: 'cut', reason: 'slow_reader', after: seen }
+      if (batch === 'cut') {
+        yield { type: 'cut', reason: 'slow_reader', after: seen }
+        return
+      }
       const messages = batch === 'look' ? this.#logged({ organisation, jobId, after: seen, signal }) : batch
       for await (const message of messages) {
         if (message === null) return
@@ -133,11 +139,14 @@ export class MessageLog {
   }
 
   /** The pieces in the log, and the result where the job is over; null at the end when there is no more to come. */
-  async *#logged({ organisation, jobId, after, signal }: FollowJob): AsyncGenerator<Message | null> {
+  async *#logged({ organisation, jobId, after, signal }: FollowJob): AsyncGenerator<Message | null, void> {
     const { db, isOver } = this.#deps
     // Asked first: what is over then has all its pieces in the log.
     const over = await isOver(organisation, jobId)
-    if (over === null) return yield null
+    if (over === null) {
+      yield null
+      return
+    }
     let seen = after
     for (let page: Message[] | null = null; page === null || page.length === pageSize;) {
       page = await readPieces(db.read, jobId, { organisation, after: seen, limit: pageSize })

@@ -136,10 +136,11 @@ function checkWith(validate: ValidateFunction): Check {
 
 const longestProgram = 2_000
 
-function linear(pattern: string): { readonly test: (text: string) => boolean } {
+function linear(pattern: string): { readonly test: (text: string) => boolean; readonly toString: () => string } {
   const compiled = RE2JS.compile(pattern)
   if (compiled.programSize() > longestProgram) throw new Error('A pattern repeats too much.')
-  return { test: text => compiled.matcher(text).find() }
+  // The compiler of schemas tells patterns apart by their text.
+  return { test: text => compiled.matcher(text).find(), toString: () => pattern }
 }
 
 const regExp = Object.assign((pattern: string, _flags: string) => linear(pattern) as RegExp, { code: 'linear' })

@@ -6,7 +6,7 @@ import type { JobScheduleTable } from '#db/tables/spine'
 export type ScheduleRow = Selectable<JobScheduleTable>
 
 export async function writeSchedule(tx: Tx, row: ScheduleRow): Promise<void> {
-  const { organisation, name, created_at: _created, last_job_id: _last, ...rest } = row
+  const { organisation: _organisation, name: _name, created_at: _created, last_job_id: _last, ...rest } = row
   await tx.sql
     .insertInto('job_schedule')
     .values(row)

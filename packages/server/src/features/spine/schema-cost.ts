@@ -57,7 +57,7 @@ class Walk {
     if (reference === undefined) return inside
     const target = typeof reference === 'string' ? this.#target(reference) : undefined
     return target === undefined
-      ? `The reference ${String(reference)} leads nowhere in the schema.`
+      ? `The reference ${JSON.stringify(reference)} leads nowhere in the schema.`
       : [...inside, target]
   }
 

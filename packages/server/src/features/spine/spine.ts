@@ -194,9 +194,9 @@ export interface Messages {
   publish(organisation: string, message: NewMessage): Promise<{ readonly id: string }>
   publishIn(tx: Tx, organisation: string, messages: readonly NewMessage[]): Promise<void>
   /** Messages of topics behind a number, first from the log and then live. */
-  follow(options: FollowTopics): AsyncGenerator<Delivery>
+  follow(options: FollowTopics): AsyncGenerator<Delivery, void>
   /** The stream of a job behind a piece, and its result as the last. */
-  followJob(options: FollowJob): AsyncGenerator<Delivery>
+  followJob(options: FollowJob): AsyncGenerator<Delivery, void>
 }
 
 export interface NewMessage {

@@ -51,7 +51,8 @@ export class Ticker implements AsyncDisposable {
   /** Lets everything happen that is due; gives how many jobs it did something to. */
   async settle(): Promise<number> {
     let settled = 0
-    for (const isBlocked of [false, true]) {
+    // Blocked ones first: what then gets its turn has time left.
+    for (const isBlocked of [true, false]) {
       for (let count = jobsAtOnce; count === jobsAtOnce && !this.#isOver; settled += count)
         count = await this.#deps.parts.db.transaction(tx => this.#settleSome(tx, isBlocked))
     }
