@@ -80,7 +80,7 @@ export class LeaseDesk implements Lane {
         },
         reject: error => {
           over()
-          reject(error)
+          reject(error instanceof Error ? error : new Error(String(error)))
         },
         waits: waitMs > 0,
         isTold: false,
