@@ -9,7 +9,7 @@ export const ShortText = z
   .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'Control characters are not allowed here.')
 
 /** Whose a message, job or stream is. Comes from a verified token or session, and never from a message. */
-export const Organisation = ShortText
+export const Organisation = ShortText.max(100)
 
 /** What a payload is: `arqonbus.<domain>.<thing>.v<N>`. */
 export const SchemaId = z

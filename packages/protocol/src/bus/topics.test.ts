@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { JobTopic, Topic, resultsOf, streamsOf, topicKind } from './topics.ts'
+import { JobTopic, Topic, operatorsTopic, resultsOf, streamsOf, topicKind } from './topics.ts'
 
 test('[SPINE-1] topics are two to eight words', () => {
-  const good = ['nvm.jobs', 'system.control.operators', 'a.b', 'A-1.b_2.c', 'a.b.c.d.e.f.g.h', `${'x'.repeat(64)}.jobs`]
+  const good = ['nvm.jobs', operatorsTopic, 'a.b', 'A-1.b_2.c', 'a.b.c.d.e.f.g.h', `${'x'.repeat(64)}.jobs`]
   const bad = [
     '',
     'jobs',

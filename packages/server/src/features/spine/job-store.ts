@@ -158,15 +158,18 @@ export async function writeHandOuts(tx: Tx, handOuts: readonly HandOut[], now: n
 
 const heldStatement = new Statement<Job>(
   ({ rows, take }) => `
-    select ${jobFields}
-    from ${rows('$1', { id: 'text', fence: 'integer', organisation: 'text' })} as held
-    join job on job.id = held.id and job.fence = held.fence
-    where job.state = 'leased' and (held.organisation is null or job.organisation = held.organisation) ${take('job')}`,
+    select ${jobFields} from ${rows('$1', { id: 'text' })} as held join job on job.id = held.id ${take('job')}`,
 )
 
 /** The jobs that are still held under these leases, locked. */
-export function selectHeld(tx: Tx, refs: readonly LeaseRef[]): Promise<Job[]> {
-  return heldStatement.run(tx, listOf(refs.map(({ jobId, fence, organisation }) => [jobId, fence, organisation])))
+export async function selectHeld(tx: Tx, refs: readonly LeaseRef[]): Promise<Job[]> {
+  const byId = new Map(refs.map(ref => [ref.jobId, ref]))
+  const jobs = await heldStatement.run(tx, listOf([...byId.keys()].sort().map(id => [id])))
+  return jobs.filter(({ id, state, fence, organisation }) => {
+    const ref = byId.get(id)
+    const isTheirs = ref?.organisation === null || ref?.organisation === organisation
+    return state === 'leased' && ref?.fence === fence && isTheirs
+  })
 }
 
 const lockJobStatement = new Statement<Job>(
