@@ -38,7 +38,12 @@ const following = followEnds()
 const deployed = new Set<string>()
 
 async function followEnds(): Promise<void> {
-  for await (const { event, run_id: id } of events.follow({ runId: null, after: null, signal: stop.signal })) {
+  for await (const { event, run_id: id } of events.follow({
+    organisation: 'default',
+    runId: null,
+    after: null,
+    signal: stop.signal,
+  })) {
     if (event !== 'run:completed' && event !== 'run:failed') continue
     ends.get(id ?? '')?.(event)
     ends.delete(id ?? '')
@@ -58,8 +63,12 @@ async function start(plan: BenchPlan, large: string | undefined): Promise<{ read
   const id = `run-${process.pid}-${Date.now().toString(36)}-${++named}`
   const over = new Promise<string>(resolve => ends.set(id, resolve))
   const inputs = large === undefined ? plan.inputs : { ...plan.inputs, '{large text}': large }
-  const body = { plan_id: plan.id as PlanId, run_id: id } as Parameters<typeof runs.start>[0]
-  await runs.start(body, PyDict.from(inputs as Parameters<typeof PyDict.from>[0]))
+  const body = { plan_id: plan.id as PlanId, run_id: id } as Parameters<typeof runs.start>[1]
+  await runs.start(
+    { organisation: 'default', subject: 'bench' },
+    body,
+    PyDict.from(inputs as Parameters<typeof PyDict.from>[0]),
+  )
   return { over }
 }
 

@@ -25,6 +25,7 @@ export const serverFolders = {
 
 /** Feature -> features whose front file it may import. */
 export const features = {
+  access: [],
   events: [],
   models: [],
   plans: ['events', 'sandboxes'],

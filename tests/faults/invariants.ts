@@ -8,7 +8,7 @@ import { readEvents } from '@slipway/server/features/events/event-store'
  * per violation.
  */
 export async function violations(db: Database): Promise<string[]> {
-  const events = await readEvents(db.read, { runId: null, after: 0, limit: null })
+  const events = await readEvents(db.read, { organisation: 'default', runId: null, after: 0, limit: null })
   const found = await Promise.all([
     eventNumbers(db, events),
     journalNumbers(db),

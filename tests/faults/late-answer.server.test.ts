@@ -19,7 +19,7 @@ test('[RUN-12] [RUN-36] a question of a run that was stopped takes no answer and
     await client.stop(id)
     expect(await bed.finished(id)).toMatchObject({ status: 'failed' })
     expect(await client.inputs()).toEqual([])
-    await expect(client.answer(question?.input_id ?? '', 'yes')).rejects.toMatchObject({ code: 'input.unknown' })
+    await expect(client.answer(question?.input_id ?? '', 'yes')).rejects.toMatchObject({ code: 'question.unknown' })
   }
   await using db = await openDatabase(join(folder.path, 'slipway.db'))
   await db.transaction(tx => tx.sql.updateTable('run_input').set({ expires_at: 1 }).execute())

@@ -40,7 +40,9 @@ test('[RUN-48] [RUN-35] [RUN-34] [RUN-8] [RUN-19] a model that takes prompts and
 
     await client.pause(paused)
     const told = async (): Promise<boolean> =>
-      (await bed.server.context.events.read(stopped, 0, 1000)).some(({ event }) => event === 'execution:stalled')
+      (
+        await bed.server.context.events.read({ organisation: 'default', runId: stopped }, { after: 0, limit: 1000 })
+      ).some(({ event }) => event === 'execution:stalled')
     await expect.poll(told, patient).toBe(true)
     await client.stop(stopped)
     expect((await bed.finished(stopped)).error).toMatchObject({ reason: 'cancelled' })

@@ -83,7 +83,10 @@ describe('export and import', () => {
     expect(steps).toBe((await here.client.checkpoints(runId)).items.length - 1)
     expect(prompts).toHaveLength(before)
     expect(await seen(there, runId)).toEqual(await seen(here, runId))
-    const events = await there.server.context.events.read(runId, 0, 10_000)
+    const events = await there.server.context.events.read(
+      { organisation: 'default', runId },
+      { after: 0, limit: 10_000 },
+    )
     expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1))
     expect(events.at(-1)).toMatchObject({ event: 'run:imported', from_run_id: runId })
     expect((await there.client.plans()).items).toEqual([])

@@ -14,7 +14,7 @@ function state(db: Database): Promise<string> {
 }
 
 function append(db: Database, id: number): Promise<void> {
-  const row = { id, run_id: 'a', seq: id, events: '[]' }
+  const row = { id, organisation: 'default', run_id: 'a', seq: id, events: '[]' }
   return db.transaction(tx => tx.insertAll('event', [row]))
 }
 

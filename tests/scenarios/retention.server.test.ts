@@ -95,7 +95,9 @@ describe('deleting', () => {
     expect(existsSync(join(folder.path, 'runs', 'gone'))).toBe(true)
     expect(await bed.client.deleteRun('gone')).toEqual({ status: 'deleted', run_id: 'gone' })
     expect(await rows(bed)).toEqual(noRows)
-    expect(await bed.server.context.events.read('gone', 0, 10)).toEqual([])
+    expect(
+      await bed.server.context.events.read({ organisation: 'default', runId: 'gone' }, { after: 0, limit: 10 }),
+    ).toEqual([])
     expect(readdirSync(join(folder.path, 'runs'))).toEqual(['.incoming'])
     expect(await code(bed.client.run('gone'))).toBe('run.unknown')
     expect(await code(bed.client.deleteRun('gone'))).toBe('run.unknown')
@@ -358,7 +360,7 @@ describe('files as answers', () => {
       ])
     expect(Buffer.from(await bed.client.runFile('asks', paths[1] ?? '')).toString()).toBe('two')
     expect(await code(bed.client.uploadInput(id, [{ name: 'late.txt', content: content('late') }]))).toBe(
-      'input.unknown',
+      'question.unknown',
     )
     expect(readdirSync(join(folder.path, 'runs', '.incoming'))).toEqual([])
     await bed.client.startRun('person', { inputs: { question: 'who?' }, run_id: 'text' })

@@ -276,7 +276,7 @@ describe('people', () => {
     expect(await bed.client.inputs()).toMatchObject([{ run_id: id, flow_index: '1', prompt: 'Your name?' }])
     await expect(bed.client.answer(input, true)).rejects.toMatchObject({ code: 'input.invalid' })
     await bed.client.answer(input, 'Ada')
-    await expect(bed.client.answer(input, 'Bob')).rejects.toMatchObject({ code: 'input.unknown' })
+    await expect(bed.client.answer(input, 'Bob')).rejects.toMatchObject({ code: 'question.unknown' })
     await bed.finished(id)
     expect(await onlyValue(bed, id)).toBe('Ada')
     expect(await bed.client.inputs()).toEqual([])
@@ -298,7 +298,7 @@ describe('pausing', () => {
     const paused = await bed.client.run(id)
     const calls = (await bed.client.trace(id)).items.length
     expect(paused.progress.completed_count).toBeLessThan(6)
-    await expect.poll(() => bed.server.context.runs.counts()).toEqual({ running: 0, pending: 0 })
+    await expect.poll(() => bed.server.context.runs.counts('default')).toEqual({ running: 0, pending: 0 })
     await expect(bed.client.pause(id)).rejects.toMatchObject({ code: 'run.state' })
     expect((await bed.client.trace(id)).items.length).toBe(calls)
     await bed.client.resume(id)

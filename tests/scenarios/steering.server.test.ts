@@ -108,7 +108,9 @@ describe('changing a run', () => {
     await at(bed, runId, 'completed')
     expect(await value(bed, runId)).toBe('3(2(1(x)))')
     expect(prompts).toHaveLength(8)
-    const seqs = (await bed.server.context.events.read(runId, 0, 1000)).map(({ seq }) => seq)
+    const seqs = (
+      await bed.server.context.events.read({ organisation: 'default', runId }, { after: 0, limit: 1000 })
+    ).map(({ seq }) => seq)
     expect(seqs).toEqual(seqs.map((_, index) => index + 1))
     const missing = { id: runId, flow_index: '9.9' }
     await expect(bed.client.call(api.rerunFrom, { params: missing })).rejects.toMatchObject({ code: 'step.unknown' })
@@ -281,7 +283,9 @@ describe('people and limits', () => {
     await bed.client.deploy(chainPlan('chain', 1))
     const { run_id: runId } = await bed.client.startRun('chain', { inputs: { c0: 'x' } })
     const told = async () =>
-      (await bed.server.context.events.read(runId, 0, 100)).find(e => e.event === 'execution:stalled')
+      (await bed.server.context.events.read({ organisation: 'default', runId }, { after: 0, limit: 100 })).find(
+        e => e.event === 'execution:stalled',
+      )
     await expect.poll(told, { timeout: 20_000 }).toMatchObject({ waits_for: ['1.1'] })
     release()
     await at(bed, runId, 'completed')

@@ -13,7 +13,15 @@ export interface Failure {
   readonly lines: readonly string[]
 }
 
-const usageCodes = new Set(['input.invalid', 'input.unknown', 'agent.unknown', 'plan.unknown', 'run.unknown'])
+const usageCodes = new Set([
+  'input.invalid',
+  'input.unknown',
+  'agent.unknown',
+  'plan.unknown',
+  'run.unknown',
+  'question.unknown',
+  'token.unknown',
+])
 
 /** What to say about an error and how the process ends. */
 export function describeFailure(error: unknown, paint: Paint): Failure {

@@ -22,6 +22,7 @@ import { addRuns } from './commands/runs.ts'
 import { addPause, addResume } from './commands/pause.ts'
 import { addSteps } from './commands/steps.ts'
 import { addStop } from './commands/stop.ts'
+import { addToken } from './commands/token.ts'
 import { addRollback, addUndeploy } from './commands/undeploy.ts'
 import { addUp } from './commands/up.ts'
 import { addWatch } from './commands/watch.ts'
@@ -60,6 +61,7 @@ const commands = [
   addCheck,
   addCompile,
   addPack,
+  addToken,
   addConfig,
   addDoctor,
 ]

@@ -253,7 +253,7 @@ describe('questions', () => {
     expect(await ok('inputs', id)).toMatch(/step 1 until \d{4}-/)
     expect(await ok('inputs', 'cancel', id, '--reason', 'not mine')).toContain('Cancelled')
     await reaches(id, 'failed')
-    expect((await server.cli(['inputs', 'cancel', id])).stderr).toContain('[input.unknown]')
+    expect((await server.cli(['inputs', 'cancel', id])).stderr).toContain('[question.unknown]')
   })
 })
 

@@ -1,3 +1,4 @@
+import { createToken, getCaller, listTokens, revokeToken } from './access.ts'
 import { streamRun } from './events.ts'
 import { deletePlan, deployPlan, getPlan, getPlanFile, getPlanGraph, listPlans, rollbackPlan } from './plans.ts'
 import { deleteRun, exportRun, importRun, pruneRuns } from './archives.ts'
@@ -87,6 +88,10 @@ export const api = {
   getDescendants,
   streamRun,
   listModels,
+  createToken,
+  listTokens,
+  revokeToken,
+  getCaller,
   livez,
   readyz,
   healthz,

@@ -6,6 +6,7 @@ import { Run, RunId } from './runs.ts'
 export const exportRun = route({
   method: 'GET',
   path: '/api/runs/:id/export',
+  scope: 'read:jobs',
   summary: 'A finished or paused run as one archive: package, journal, values, trace, events and files.',
   tag: 'runs',
   params: z.object({ id: RunId }),
@@ -24,6 +25,7 @@ export type ImportReply = z.infer<typeof ImportReply>
 export const importRun = route({
   method: 'POST',
   path: '/api/runs/import',
+  scope: 'write:jobs',
   summary: 'Take in an exported run. It is replayed first and refused when its journal does not lead to its records.',
   tag: 'runs',
   /** Another id than the run had, such as where it was exported from. */
@@ -44,6 +46,7 @@ export const importRun = route({
 export const deleteRun = route({
   method: 'DELETE',
   path: '/api/runs/:id',
+  scope: 'write:jobs',
   summary: 'Delete a run that is over, with its journal, values, events and files.',
   tag: 'runs',
   params: z.object({ id: RunId }),
@@ -62,6 +65,7 @@ export type PruneReply = z.infer<typeof PruneReply>
 export const pruneRuns = route({
   method: 'POST',
   path: '/api/runs/prune',
+  scope: 'admin',
   summary: 'Delete runs that are over and older than the policy says: the request, else the plan, else the server.',
   tag: 'runs',
   body: z

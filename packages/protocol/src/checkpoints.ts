@@ -42,6 +42,7 @@ export type ReconcileMode = z.infer<typeof ReconcileMode>
 export const listCheckpoints = route({
   method: 'GET',
   path: '/api/checkpoints/:run_id',
+  scope: 'read:jobs',
   summary: 'Every position of a run, oldest first; `order=desc` newest first. A further page is in the `Link` header.',
   tag: 'checkpoints',
   params,
@@ -59,6 +60,7 @@ export const listCheckpoints = route({
 export const resumeCheckpoint = route({
   method: 'POST',
   path: '/api/checkpoints/:run_id/resume',
+  scope: 'write:jobs',
   summary: 'Take a paused or finished run back to a checkpoint and go on from there; what came after stays recorded.',
   tag: 'checkpoints',
   params,
@@ -91,6 +93,7 @@ export type ForkRun = z.infer<typeof ForkRun>
 export const forkCheckpoint = route({
   method: 'POST',
   path: '/api/checkpoints/:run_id/fork',
+  scope: 'write:jobs',
   summary: 'Start a new run from a checkpoint, of the same plan or another one; the source stays as it is.',
   tag: 'checkpoints',
   params,
@@ -146,6 +149,7 @@ export type RunDiff = z.infer<typeof RunDiff>
 export const diffRuns = route({
   method: 'GET',
   path: '/api/runs/:a/diff/:b',
+  scope: 'read:jobs',
   summary: 'What two runs did differently: steps, values, prompts, results and cost.',
   tag: 'checkpoints',
   params: z.object({ a: RunId, b: RunId }),

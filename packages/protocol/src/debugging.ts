@@ -33,6 +33,7 @@ export type CommandReply = z.infer<typeof CommandReply>
 export const listBreakpoints = route({
   method: 'GET',
   path: '/api/runs/:id/breakpoints',
+  scope: 'read:jobs',
   summary: 'The steps before which the run pauses.',
   tag: 'debugging',
   params: runParams,
@@ -43,6 +44,7 @@ export const listBreakpoints = route({
 export const setBreakpoint = route({
   method: 'POST',
   path: '/api/runs/:id/breakpoints',
+  scope: 'write:jobs',
   summary: 'Set a breakpoint: the run pauses before that step executes. `enabled: false` clears it.',
   tag: 'debugging',
   params: runParams,
@@ -54,6 +56,7 @@ export const setBreakpoint = route({
 export const clearBreakpoint = route({
   method: 'DELETE',
   path: '/api/runs/:id/breakpoints/:flow_index',
+  scope: 'write:jobs',
   summary: 'Clear one breakpoint.',
   tag: 'debugging',
   params: stepParams,
@@ -64,6 +67,7 @@ export const clearBreakpoint = route({
 export const clearBreakpoints = route({
   method: 'DELETE',
   path: '/api/runs/:id/breakpoints',
+  scope: 'write:jobs',
   summary: 'Clear all breakpoints.',
   tag: 'debugging',
   params: runParams,
@@ -74,6 +78,7 @@ export const clearBreakpoints = route({
 export const stepRun = route({
   method: 'POST',
   path: '/api/runs/:id/step',
+  scope: 'write:jobs',
   summary: 'Let a paused run execute one step and pause again.',
   tag: 'debugging',
   params: runParams,
@@ -84,6 +89,7 @@ export const stepRun = route({
 export const runTo = route({
   method: 'POST',
   path: '/api/runs/:id/run-to/:flow_index',
+  scope: 'write:jobs',
   summary: 'Let a paused run go on until that step has executed.',
   tag: 'debugging',
   params: stepParams,
@@ -94,6 +100,7 @@ export const runTo = route({
 export const overrideValue = route({
   method: 'POST',
   path: '/api/runs/:id/override/:concept',
+  scope: 'write:jobs',
   summary:
     'Give a concept another value; the axes stay when none are given. With `rerun_dependents` all users run again.',
   tag: 'debugging',
@@ -110,6 +117,7 @@ export const overrideValue = route({
 export const rerunFrom = route({
   method: 'POST',
   path: '/api/runs/:id/rerun-from/:flow_index',
+  scope: 'write:jobs',
   summary: 'Execute a step and all that depends on it again. A finished run goes on.',
   tag: 'debugging',
   params: stepParams,
@@ -120,6 +128,7 @@ export const rerunFrom = route({
 export const modifyFunction = route({
   method: 'POST',
   path: '/api/runs/:id/modify-function/:flow_index',
+  scope: 'write:jobs',
   summary: 'Change the paradigm, the prompt or other settings of a step in this run only.',
   tag: 'debugging',
   params: stepParams,
@@ -139,6 +148,7 @@ export const modifyFunction = route({
 export const listCommands = route({
   method: 'GET',
   path: '/api/runs/:id/commands',
+  scope: 'read:jobs',
   summary: 'What people did to the run, oldest first: who changed what.',
   tag: 'debugging',
   params: runParams,
@@ -164,6 +174,7 @@ const atStep = z.coerce.number().int().min(0).optional()
 export const listReferences = route({
   method: 'GET',
   path: '/api/runs/:id/references',
+  scope: 'read:jobs',
   summary: 'Every concept of the run with its status, axes and shape, now or at a checkpoint.',
   tag: 'debugging',
   params: runParams,
@@ -190,6 +201,7 @@ export type ReferencePage = z.infer<typeof ReferencePage>
 export const getReference = route({
   method: 'GET',
   path: '/api/runs/:id/reference/:concept',
+  scope: 'read:jobs',
   summary:
     'Cells of a concept: `at=axis:index` fixes axes, `offset` and `limit` (comma separated, one per remaining axis) choose a part, `step` an earlier position.',
   tag: 'debugging',
@@ -226,6 +238,7 @@ const paging = {
 export const getReferenceHistory = route({
   method: 'GET',
   path: '/api/runs/:id/reference/:concept/history',
+  scope: 'read:jobs',
   summary: 'Every value that a concept has had in the run, oldest first; without `after` from what it was given.',
   tag: 'debugging',
   params: conceptParams,
@@ -255,6 +268,7 @@ export type StepView = z.infer<typeof StepView>
 export const listSteps = route({
   method: 'GET',
   path: '/api/runs/:id/steps',
+  scope: 'read:jobs',
   summary: 'The records of a run in their order.',
   tag: 'debugging',
   params: runParams,
@@ -266,6 +280,7 @@ export const listSteps = route({
 export const getFlowHistory = route({
   method: 'GET',
   path: '/api/runs/:id/flow/:flow_index/history',
+  scope: 'read:jobs',
   summary: 'Every execution of one step.',
   tag: 'debugging',
   params: stepParams,
@@ -286,6 +301,7 @@ export type LogLine = z.infer<typeof LogLine>
 export const getRunLogs = route({
   method: 'GET',
   path: '/api/runs/:id/logs',
+  scope: 'read:jobs',
   summary: 'What happened, in words: of the run or of one step.',
   tag: 'debugging',
   params: runParams,
@@ -303,6 +319,7 @@ const flowIndexes = z.object({ flow_indexes: z.array(z.string()) })
 export const getDependents = route({
   method: 'GET',
   path: '/api/runs/:id/dependents/:concept',
+  scope: 'read:jobs',
   summary: 'The steps that would run again if this concept got another value, in flow order.',
   tag: 'debugging',
   params: conceptParams,
@@ -313,6 +330,7 @@ export const getDependents = route({
 export const getDescendants = route({
   method: 'GET',
   path: '/api/runs/:id/descendants/:flow_index',
+  scope: 'read:jobs',
   summary: 'The steps that a re-run from this step would execute again, in flow order.',
   tag: 'debugging',
   params: stepParams,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { route } from './route.ts'
 import { RunId } from './runs.ts'
+import type { Access } from './scopes.ts'
 
 /** The names under which a run speaks of itself, as clients of the older servers know them. */
 export const eventNames = [
@@ -58,7 +59,7 @@ export type EventName = (typeof eventNames)[number]
 
 /**
  * One event, flat as on the wire. `seq` numbers the events of one run from 1 without a gap; `id` numbers all events of
- * the server in the order in which they were committed.
+ * the server in the order in which they were committed, so that those of one organisation have gaps between them.
  */
 export const RunEvent = z.looseObject({
   event: z.enum(eventNames),
@@ -84,15 +85,16 @@ export const Closing = z.object({
   reason: z.enum(['finished', 'slow_reader', 'server_stopping', 'unknown_run', 'unauthorized']),
 })
 
-/** Sockets are not HTTP routes, so their paths stand here. A text frame `ping` is answered with `pong`. */
+/** Sockets are not HTTP routes, so they stand here. A text frame `ping` is answered with `pong`. */
 export const sockets = {
-  run: '/ws/runs/:id',
-  all: '/ws/events',
-} as const
+  run: { path: '/ws/runs/:id', scope: 'read:jobs' },
+  all: { path: '/ws/events', scope: 'read:jobs' },
+} as const satisfies Readonly<Record<string, { readonly path: string; readonly scope: Access }>>
 
 export const streamRun = route({
   method: 'GET',
   path: '/api/runs/:id/stream',
+  scope: 'read:jobs',
   summary: 'The events of a run as Server-Sent Events; `Last-Event-ID` or `?after=n` continues behind a number.',
   tag: 'events',
   params: z.object({ id: RunId }),

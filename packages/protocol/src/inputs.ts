@@ -24,6 +24,7 @@ const inputParams = z.object({ id: z.string() })
 export const listInputs = route({
   method: 'GET',
   path: '/api/inputs',
+  scope: 'read:jobs',
   summary: 'Questions that wait for a person, oldest first. A further page is named in the `Link` header.',
   tag: 'runs',
   query: z.object({
@@ -38,42 +39,46 @@ export const listInputs = route({
 export const getInput = route({
   method: 'GET',
   path: '/api/inputs/:id',
+  scope: 'read:jobs',
   summary: 'One question that waits for a person.',
   tag: 'runs',
   params: inputParams,
   reply: PendingInput,
-  errors: ['input.unknown'],
+  errors: ['question.unknown'],
 })
 
 export const answerInput = route({
   method: 'POST',
   path: '/api/inputs/:id/submit',
+  scope: 'write:jobs',
   summary: 'Answer a question: text, `true`/`false` for a confirmation or a repetition, or a list of paths.',
   tag: 'runs',
   params: inputParams,
   body: z.object({ answer: z.union([z.string(), z.boolean(), z.array(z.string())]) }),
   reply: z.object({ status: z.literal('answered'), input_id: z.string() }),
-  errors: ['input.unknown', 'input.invalid'],
+  errors: ['question.unknown', 'input.invalid'],
 })
 
 export const uploadInput = route({
   method: 'POST',
   path: '/api/inputs/:id/upload',
+  scope: 'write:jobs',
   summary: 'Answer a question for files with the files themselves, as multipart with any number of fields `file`.',
   tag: 'runs',
   params: inputParams,
   bodyMedia: 'multipart',
   reply: z.object({ status: z.literal('answered'), input_id: z.string(), paths: z.array(z.string()) }),
-  errors: ['input.unknown', 'input.invalid', 'body.too_large', 'body.unsupported'],
+  errors: ['question.unknown', 'input.invalid', 'body.too_large', 'body.unsupported'],
 })
 
 export const cancelInput = route({
   method: 'POST',
   path: '/api/inputs/:id/cancel',
+  scope: 'write:jobs',
   summary: 'Refuse to answer: the step that asks fails with `input.cancelled`.',
   tag: 'runs',
   params: inputParams,
   body: z.object({ reason: z.string().max(500).optional() }).optional(),
   reply: z.object({ status: z.literal('cancelled'), input_id: z.string() }),
-  errors: ['input.unknown'],
+  errors: ['question.unknown'],
 })

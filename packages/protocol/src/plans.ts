@@ -111,6 +111,7 @@ export const deployPlan = route({
   method: 'POST',
   path: '/api/plans/deploy',
   aliases: ['/api/plans/deploy-file'],
+  scope: 'write:plans',
   summary: 'Deploy a plan package: multipart with the field `plan`, or the zip itself as the body.',
   tag: 'plans',
   query: z.object({ dryRun: flag, replace: flag }),
@@ -131,6 +132,7 @@ export const deployPlan = route({
 export const listPlans = route({
   method: 'GET',
   path: '/api/plans',
+  scope: 'read:plans',
   summary: 'The deployed plans by name. A further page is named in the `Link` header.',
   tag: 'plans',
   query: z.object({
@@ -144,6 +146,7 @@ export const listPlans = route({
 export const getPlan = route({
   method: 'GET',
   path: '/api/plans/:id',
+  scope: 'read:plans',
   summary: 'One plan with its versions, files and warnings.',
   tag: 'plans',
   params: planParams,
@@ -154,6 +157,7 @@ export const getPlan = route({
 export const getPlanGraph = route({
   method: 'GET',
   path: '/api/plans/:id/graph',
+  scope: 'read:plans',
   summary: "The plan's concepts and steps as nodes and edges.",
   tag: 'plans',
   params: planParams,
@@ -165,6 +169,7 @@ export const getPlanGraph = route({
 export const getPlanFile = route({
   method: 'GET',
   path: '/api/plans/:id/files/*',
+  scope: 'read:plans',
   summary: 'One file of the package: text, or base64 where it is not UTF-8.',
   tag: 'plans',
   params: z.object({ id: PlanId, '*': z.string().min(1) }),
@@ -181,6 +186,7 @@ export const getPlanFile = route({
 export const rollbackPlan = route({
   method: 'POST',
   path: '/api/plans/:id/rollback',
+  scope: 'write:plans',
   summary: 'Make an earlier version the active one. New runs use it; runs under way keep theirs.',
   tag: 'plans',
   params: planParams,
@@ -192,6 +198,7 @@ export const rollbackPlan = route({
 export const deletePlan = route({
   method: 'DELETE',
   path: '/api/plans/:id',
+  scope: 'write:plans',
   summary: 'Undeploy a plan. Refused while runs are active unless `force=true`, which stops them.',
   tag: 'plans',
   params: planParams,

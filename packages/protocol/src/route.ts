@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { ErrorCode } from './errors.ts'
+import type { Access } from './scopes.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -18,8 +19,10 @@ export interface Route<
   readonly path: string
   /** Further paths that mean the same. */
   readonly aliases?: readonly string[]
+  /** What a caller's token must allow. */
+  readonly scope: Access
   readonly summary: string
-  readonly tag: 'plans' | 'runs' | 'checkpoints' | 'debugging' | 'events' | 'models' | 'system'
+  readonly tag: 'plans' | 'runs' | 'checkpoints' | 'debugging' | 'events' | 'models' | 'access' | 'system'
   readonly params?: Params
   readonly query?: Query
   readonly body?: Body
@@ -27,8 +30,6 @@ export interface Route<
   readonly reply: Reply
   readonly replyMedia?: Media
   readonly status?: number
-  /** Answers without the server's token: it says nothing that is anybody's. */
-  readonly open?: boolean
   readonly errors: readonly ErrorCode[]
 }
 

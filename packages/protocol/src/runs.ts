@@ -183,6 +183,7 @@ const runParams = z.object({ id: RunId })
 export const startRun = route({
   method: 'POST',
   path: '/api/runs',
+  scope: 'write:jobs',
   summary: 'Start a run. The reply comes once the run is on disk; it may still wait in the queue.',
   tag: 'runs',
   body: StartRun,
@@ -194,6 +195,7 @@ export const startRun = route({
 export const listRuns = route({
   method: 'GET',
   path: '/api/runs',
+  scope: 'read:jobs',
   summary: 'Runs, newest first. A further page is named in the `Link` header.',
   tag: 'runs',
   query: z.object({
@@ -209,6 +211,7 @@ export const listRuns = route({
 export const getRun = route({
   method: 'GET',
   path: '/api/runs/:id',
+  scope: 'read:jobs',
   summary: 'One run with its progress and the status of every step.',
   tag: 'runs',
   params: runParams,
@@ -219,6 +222,7 @@ export const getRun = route({
 export const getRunResult = route({
   method: 'GET',
   path: '/api/runs/:id/result',
+  scope: 'read:jobs',
   summary: 'The final concepts of a finished run.',
   tag: 'runs',
   params: runParams,
@@ -229,6 +233,7 @@ export const getRunResult = route({
 export const stopRun = route({
   method: 'POST',
   path: '/api/runs/:id/stop',
+  scope: 'write:jobs',
   summary: 'Stop a run: a pending one ends at once, a running one after the calls under way were cancelled.',
   tag: 'runs',
   params: runParams,
@@ -240,6 +245,7 @@ export const stopRun = route({
 export const pauseRun = route({
   method: 'POST',
   path: '/api/runs/:id/pause',
+  scope: 'write:jobs',
   summary:
     'Pause a run between its calls: those under way end, no others begin. It keeps no worker and survives restarts.',
   tag: 'runs',
@@ -252,6 +258,7 @@ export const resumeRun = route({
   method: 'POST',
   path: '/api/runs/:id/resume',
   aliases: ['/api/runs/:id/continue'],
+  scope: 'write:jobs',
   summary: 'Go on with a paused run where it stood; it waits in the queue like a new one.',
   tag: 'runs',
   params: runParams,
@@ -262,6 +269,7 @@ export const resumeRun = route({
 export const getRunTrace = route({
   method: 'GET',
   path: '/api/runs/:id/trace',
+  scope: 'read:jobs',
   summary:
     'Every model call, script call, file access and question of a run, in the order in which they were answered.',
   tag: 'runs',
@@ -279,6 +287,7 @@ export const getRunTrace = route({
 export const getRunFile = route({
   method: 'GET',
   path: '/api/runs/:id/files/*',
+  scope: 'read:jobs',
   summary: 'One file of the run as it is on disk.',
   tag: 'runs',
   params: z.object({ id: RunId, '*': z.string().min(1) }),

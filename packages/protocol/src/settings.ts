@@ -85,7 +85,7 @@ export const settings = {
     variables: ['SLIPWAY_API_TOKEN'],
     type: z.string().min(16).nullable(),
     fallback: null,
-    says: 'Bearer token that every route and socket then asks for. At least 16 characters.',
+    says: 'Bearer token of the operator, who may do everything in every organisation. At least 16 characters. With it, or once a token was made, the server asks everybody for one.',
     secret: true,
   },
   trustedHosts: {

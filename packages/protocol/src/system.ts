@@ -6,7 +6,7 @@ const Check = z.object({ status: z.enum(['ok', 'failing']), detail: z.string().o
 export const livez = route({
   method: 'GET',
   path: '/livez',
-  open: true,
+  scope: 'public',
   summary: 'The process answers.',
   tag: 'system',
   reply: z.object({ status: z.literal('ok') }),
@@ -16,7 +16,7 @@ export const livez = route({
 export const readyz = route({
   method: 'GET',
   path: '/readyz',
-  open: true,
+  scope: 'public',
   summary: 'The server takes work: database open and migrated, not stopping. 503 otherwise.',
   tag: 'system',
   reply: z.object({ status: z.enum(['ready', 'stopping', 'failing']), checks: z.record(z.string(), Check) }),
@@ -38,6 +38,7 @@ export const healthz = route({
   method: 'GET',
   path: '/healthz',
   aliases: ['/health'],
+  scope: 'any',
   summary: 'What runs here and how it is.',
   tag: 'system',
   reply: Health,
@@ -56,6 +57,7 @@ export const AgentView = z.object({
 export const listModels = route({
   method: 'GET',
   path: '/api/models',
+  scope: 'read:jobs',
   summary: 'The configured agents. Keys are never part of it.',
   tag: 'models',
   reply: z.array(AgentView),

@@ -1,6 +1,7 @@
 import { api } from '@slipway/protocol/api'
 import type { ReplyOf } from '@slipway/protocol/route'
 import type { Health } from '@slipway/protocol/system'
+import { accessMethods, type AccessMethods } from './access.ts'
 import { archiveMethods, type ArchiveMethods } from './archives.ts'
 import { inputMethods, type InputMethods } from './inputs.ts'
 import { inspectionMethods, type InspectionMethods } from './inspection.ts'
@@ -14,7 +15,7 @@ import { createTransport, type AnyRoute, type CallInput, type ClientOptions, typ
  * `server.unreachable` when no answer came in time. An aborted signal rejects with its own reason.
  */
 export interface Client
-  extends PlanMethods, RunMethods, InputMethods, SteeringMethods, InspectionMethods, ArchiveMethods {
+  extends PlanMethods, RunMethods, InputMethods, SteeringMethods, InspectionMethods, ArchiveMethods, AccessMethods {
   /** Address of the server without a closing slash. */
   readonly url: string
   readonly token: string | undefined
@@ -36,6 +37,7 @@ export function createClient(options: ClientOptions): Client {
     ...steeringMethods(transport),
     ...inspectionMethods(transport),
     ...archiveMethods(transport),
+    ...accessMethods(transport),
     health: wait => transport.call(api.healthz, { ...wait }),
     models: wait => transport.call(api.listModels, { ...wait }),
   }

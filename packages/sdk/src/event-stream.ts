@@ -30,7 +30,7 @@ export type ConnectionState =
 export function followRun(client: Client, runId: string, options: FollowOptions = {}): AsyncGenerator<RunEvent> {
   return follow(client, {
     ...options,
-    path: sockets.run.replace(':id', encodeURIComponent(runId)),
+    path: sockets.run.path.replace(':id', encodeURIComponent(runId)),
     after: options.after ?? 0,
     numberOf: event => event.seq,
     probe: signal => client.run(runId, { signal }),
@@ -41,7 +41,7 @@ export function followRun(client: Client, runId: string, options: FollowOptions 
 export function followAll(client: Client, options: FollowOptions = {}): AsyncGenerator<RunEvent> {
   return follow(client, {
     ...options,
-    path: sockets.all,
+    path: sockets.all.path,
     numberOf: event => event.id,
     probe: signal => client.runs({ limit: 1, signal }),
   })

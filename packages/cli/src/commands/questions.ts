@@ -80,11 +80,11 @@ async function openQuestion({ client, signal }: Session, id: string): Promise<Pe
   if (named !== null || !RunId.safeParse(id).success) return named ?? undefined
   const found = await client.inputs({ runId: id, signal })
   if (found.length > 1)
-    throw new AppError('input.unknown', `${id} has ${found.length} open questions. Name one: slipway inputs ${id}.`)
+    throw new AppError('input.invalid', `${id} has ${found.length} open questions. Name one: slipway inputs ${id}.`)
   return found[0]
 }
 
 function unlessUnknown(error: unknown): null {
-  if (error instanceof AppError && error.code === 'input.unknown') return null
+  if (error instanceof AppError && error.code === 'question.unknown') return null
   throw error
 }

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import type { RunId } from '@slipway/protocol/runs'
 import type { Settings } from '@slipway/protocol/settings'
 import { openDatabase, type Database } from '#db/database'
 import { lockFolder } from '#db/folder-lock'
 import { isPostgres } from '#db/place'
+import { Access } from '#features/access/access'
 import { EventLog } from '#features/events/events'
 import {
   agentProblems,
@@ -34,6 +34,7 @@ import { lazily, type Lazy } from './lazily.ts'
 export interface Context {
   readonly log: Logger
   readonly db: Database
+  readonly access: Access
   readonly events: EventLog
   readonly spine: Spine
   readonly models: Models
@@ -62,8 +63,10 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   if (!isPostgres(paths.database)) open.use(lockFolder(paths.lock))
   const log = replace.log ?? createLogger(settings)
   const db = replace.db ?? open.use(await openDatabase(paths.database, { poolSize: settings.databasePoolSize }))
-  const events = replace.events ?? new EventLog(db)
   const now = (): number => performance.timeOrigin + performance.now()
+  const access = replace.access ?? new Access({ db, log, apiToken: settings.apiToken, now })
+  open.use(access)
+  const events = replace.events ?? new EventLog(db)
   const spine = replace.spine ?? openSpine({ db, log, now }, settings)
   open.use(spine)
   const models = replace.models ?? createModels(await readAgents(paths), { env })
@@ -104,7 +107,7 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(runs)
   const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
   open.use(archives.retention)
-  return { log, db, events, spine, models, sandboxes, plans, runs, archives }
+  return { log, db, access, events, spine, models, sandboxes, plans, runs, archives }
 }
 
 function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => number }, settings: Settings): Spine {
@@ -151,8 +154,8 @@ function archiveParts(
 // Runs are made of plans, and plans must not go while runs need them: the one loop, closed here.
 function planRuns(runs: () => Runs): PlanRuns {
   return {
-    activeOf: async planId => (await runs().activeOfPlan(planId)).map(({ id }) => id as RunId),
-    stopAllOf: (planId, reason) => runs().stopAllOfPlan(planId, reason),
+    activeOf: async plan => (await runs().activeOfPlan(plan)).map(({ id }) => id),
+    stopAllOf: (plan, options) => runs().stopAllOfPlan(plan, options),
     isDigestInUse: digest => runs().isDigestInUse(digest),
   }
 }

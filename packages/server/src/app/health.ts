@@ -1,4 +1,5 @@
 import type { Health } from '@slipway/protocol/system'
+import type { Identity } from '#http/authenticate'
 import packageFile from '../../package.json' with { type: 'json' }
 
 export const version = packageFile.version
@@ -8,8 +9,9 @@ export interface HealthSources {
   readonly isStopping: () => boolean
   /** Throws when the database does not answer. */
   readonly pingDatabase: () => Promise<unknown>
-  readonly countPlans: () => Promise<number>
-  readonly countRuns: () => Promise<{ readonly running: number; readonly pending: number }>
+  /** Of an organisation, or with null of all. */
+  readonly countPlans: (organisation: string | null) => Promise<number>
+  readonly countRuns: (organisation: string | null) => Promise<{ readonly running: number; readonly pending: number }>
   readonly sandbox: () => Promise<string>
 }
 
@@ -26,7 +28,9 @@ export async function readiness(sources: HealthSources): Promise<Readiness> {
   return { status: checks['database']?.status === 'ok' ? 'ready' : 'failing', checks }
 }
 
-export async function health(sources: HealthSources): Promise<Health> {
+/** What is counted is the caller's own, or everybody's for the operator of the server. */
+export async function health(sources: HealthSources, { isOperator, organisation }: Identity): Promise<Health> {
+  const counted = isOperator ? null : organisation
   const { status, checks } = await readiness(sources)
   const answers = checks['database']?.status === 'ok'
   return {
@@ -34,8 +38,8 @@ export async function health(sources: HealthSources): Promise<Health> {
     version,
     uptime_seconds: Math.round(process.uptime()),
     sandbox: await sources.sandbox(),
-    plans: answers ? await sources.countPlans() : 0,
-    runs: answers ? await sources.countRuns() : { running: 0, pending: 0 },
+    plans: answers ? await sources.countPlans(counted) : 0,
+    runs: answers ? await sources.countRuns(counted) : { running: 0, pending: 0 },
     checks,
   }
 }

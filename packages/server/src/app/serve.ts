@@ -1,4 +1,5 @@
 import type { Settings } from '@slipway/protocol/settings'
+import { accessRoutes } from '#features/access/access-routes'
 import { eventRoutes, eventSockets } from '#features/events/event-routes'
 import { planRoutes } from '#features/plans/plan-routes'
 import { archiveRoutes } from '#features/runs/archive-routes'
@@ -32,6 +33,7 @@ export async function serve(context: Context, { settings, times, stopping }: Ser
     handlers: [...systemRoutes(healthSources(context, stopping)), ...featureRoutes(context), ...siteRoutes()],
     sockets: eventSockets(context.events, context.runs),
     settings,
+    verifier: context.access.verifier,
     logger: context.log,
     times,
   })
@@ -43,8 +45,9 @@ export async function serve(context: Context, { settings, times, stopping }: Ser
   }
 }
 
-function featureRoutes({ archives, events, models, plans, runs }: Context): Handler[] {
+function featureRoutes({ access, archives, events, models, plans, runs }: Context): Handler[] {
   return [
+    ...accessRoutes(access),
     ...planRoutes(plans),
     ...runRoutes(runs),
     ...archiveRoutes(archives),
@@ -64,8 +67,8 @@ function healthSources({ db, plans, runs, sandboxes }: Context, stopping: AbortS
   return {
     isStopping: () => stopping.aborted,
     pingDatabase: () => db.ping({ withinMs: 2_000 }),
-    countPlans: () => plans.count(),
-    countRuns: () => Promise.resolve(runs.counts()),
+    countPlans: organisation => plans.count(organisation),
+    countRuns: organisation => runs.counts(organisation),
     sandbox: async () => (await sandboxes.opened())?.kind ?? 'not started',
   }
 }

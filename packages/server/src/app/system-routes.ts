@@ -11,7 +11,7 @@ export function systemRoutes(sources: HealthSources): Handler[] {
       const state = await readiness(sources)
       return withStatus(state, state.status === 'ready' ? 200 : 503)
     }),
-    handle(healthz, () => health(sources)),
+    handle(healthz, ({ identity }) => health(sources, identity)),
   ]
 }
 

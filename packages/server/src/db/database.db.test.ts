@@ -3,7 +3,7 @@ import type { Tx } from './database.ts'
 import { onDatabases } from './testing.ts'
 
 function event(id: number, over: object = {}) {
-  return { id, run_id: 'a', seq: id, events: '{}', ...over }
+  return { id, organisation: 'default', run_id: 'a', seq: id, events: '{}', ...over }
 }
 
 onDatabases('database', databases => {

@@ -87,7 +87,7 @@ describe.skipIf(why !== null)(`Postgres${why === null ? '' : ` (${why})`}`, () =
     for (let time = 1; time <= 3; time++) {
       const inside: unknown = await db
         .transaction(async tx => {
-          await tx.insertAll('event', [{ id: time, run_id: 'a', seq: time, events: '[]' }])
+          await tx.insertAll('event', [{ id: time, organisation: 'default', run_id: 'a', seq: time, events: '[]' }])
           await sql.raw(cut).execute(admin.read)
           await tx.sql.selectFrom('event').select('id').execute()
         })

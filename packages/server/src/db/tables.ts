@@ -1,4 +1,5 @@
 import type { ColumnKinds } from './columns.ts'
+import type { OrganisationTable, TokenTable } from './tables/access.ts'
 import { eventColumns, type EventCounterTable, type EventTable } from './tables/events.ts'
 import type { PlanTable, PlanVersionTable } from './tables/plans.ts'
 import {
@@ -35,6 +36,8 @@ import {
 /** All tables. Times are milliseconds since 1970; JSON is text. */
 export interface Tables {
   readonly migration: { readonly name: string; readonly applied_at: number }
+  readonly organisation: OrganisationTable
+  readonly token: TokenTable
   readonly plan: PlanTable
   readonly plan_version: PlanVersionTable
   readonly run: RunTable

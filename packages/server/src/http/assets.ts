@@ -38,7 +38,7 @@ function assetOf(path: string) {
     path,
     summary: 'A file of the page.',
     tag: 'system',
-    open: true,
+    scope: 'public',
     reply: z.unknown(),
     replyMedia: 'html',
     errors: ['route.unknown'],

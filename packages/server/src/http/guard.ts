@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'
 import { AppError } from '@slipway/protocol/errors'
@@ -17,15 +16,12 @@ export interface Guard {
   checkHost(headers: IncomingHttpHeaders): void
   /** The origin to answer with CORS headers, or null. Throws `origin.forbidden` where `strict` and the origin is foreign. */
   checkOrigin(headers: IncomingHttpHeaders, options: { readonly strict: boolean }): string | null
-  /** Throws `auth.required`. Sockets may give the token as a subprotocol, since those of browsers carry no headers. */
-  checkToken(headers: IncomingHttpHeaders, options: { readonly socket: boolean }): void
 }
 
 /** Throws `config.invalid` for settings that would leave the server open. */
 export function createGuard(settings: GuardSettings): Guard {
   refuseOpenServer(settings)
   const isTrusted = hostTest(settings)
-  const expected = settings.apiToken === null ? null : digestOf(settings.apiToken)
   return {
     checkHost(headers) {
       const name = hostName(headers.host)
@@ -41,21 +37,8 @@ export function createGuard(settings: GuardSettings): Guard {
         `Pages of ${quoted(origin)} may not call this server. Add the origin to SLIPWAY_CORS_ORIGINS if they should.`,
       )
     },
-    checkToken(headers, { socket }) {
-      if (expected === null) return
-      const given = bearerOf(headers) ?? (socket ? subprotocolToken(headers) : null)
-      if (given !== null && timingSafeEqual(digestOf(given), expected)) return
-      throw new AppError(
-        'auth.required',
-        given === null
-          ? 'This server asks for its token. Send it as "Authorization: Bearer …".'
-          : 'This is not the token of this server. It is the value of SLIPWAY_API_TOKEN where the server was started.',
-      )
-    },
   }
 }
-
-export const tokenSubprotocol = 'slipway.bearer.'
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
@@ -118,26 +101,6 @@ function isSameOrigin(origin: string, host: string | undefined): boolean {
   if (host === undefined || !URL.canParse(origin)) return false
   const { protocol, host: given } = new URL(origin)
   return /^https?:$/.test(protocol) && given === new URL(`${protocol}//${host}`).host
-}
-
-function bearerOf(headers: IncomingHttpHeaders): string | null {
-  return /^Bearer +(\S+)\s*$/i.exec(headers.authorization ?? '')?.[1] ?? null
-}
-
-function subprotocolToken(headers: IncomingHttpHeaders): string | null {
-  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map(protocol => protocol.trim())
-  const own = offered.find(protocol => protocol.startsWith(tokenSubprotocol))
-  if (own === undefined) return null
-  try {
-    return decodeURIComponent(own.slice(tokenSubprotocol.length))
-  } catch {
-    return own.slice(tokenSubprotocol.length)
-  }
-}
-
-// Digests have one length, so that comparing them says nothing about the token's.
-function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest()
 }
 
 function quoted(text: string): string {

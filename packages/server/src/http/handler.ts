@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { BodyOf, ParamsOf, QueryOf, ReplyOf, Route } from '@slipway/protocol/route'
+import type { Identity } from './authenticate.ts'
 import type { Reply } from './reply.ts'
 
 /** What a handler gets: the route's own shapes, checked. */
@@ -13,6 +14,8 @@ export interface RequestOf<R extends Route> {
    */
   readonly bodyText: string
   readonly headers: IncomingHttpHeaders
+  /** Who calls; `nobody` on public routes. */
+  readonly identity: Identity
   /** Path and query as they came, for links to further pages. */
   readonly url: string
   readonly requestId: string

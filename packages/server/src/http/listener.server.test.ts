@@ -15,7 +15,7 @@ const json = { 'content-type': 'application/json' }
 const thing = JSON.stringify({ name: 'a', size: 1 })
 
 function get(path: string) {
-  return { method: 'GET', path, summary: '', tag: 'system', reply: z.unknown(), errors: [] } as const
+  return { method: 'GET', path, scope: 'any', summary: '', tag: 'system', reply: z.unknown(), errors: [] } as const
 }
 
 describe('who may speak to the server', () => {

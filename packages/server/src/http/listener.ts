@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto'
 import type { Socket as NetSocket } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { AppError } from '@slipway/protocol/errors'
+import type { Access } from '@slipway/protocol/scopes'
 import type { Settings } from '@slipway/protocol/settings'
 import type { Logger } from '#observe/log'
 import { requestAnswered, requestCrashed } from '#observe/server-log'
+import { checkScope, nobody, tokenOf, type Identity, type Verifier } from './authenticate.ts'
 import { errorAnswer } from './error-edge.ts'
 import { createGuard, type Guard } from './guard.ts'
 import type { Handler } from './handler.ts'
@@ -38,6 +40,7 @@ export interface ListenerOptions {
   readonly handlers: readonly Handler[]
   readonly sockets?: readonly SocketRoute[] | undefined
   readonly settings: ListenerSettings
+  readonly verifier: Verifier
   readonly logger: Logger
   readonly times?: Partial<ListenerTimes> | undefined
 }
@@ -51,13 +54,13 @@ export interface Listener {
 
 /** The server's one door. Throws `config.invalid` for settings that would leave it open to others. */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { settings, logger } = options
+  const { settings, verifier, logger } = options
   const times = { ...usualTimes, ...options.times }
   const stopping = new AbortController()
   const app = newFastify(settings, times)
-  const shared = { stopping: stopping.signal, times, logger }
+  const shared = { stopping: stopping.signal, times, logger, verifier }
   const addSockets = options.sockets?.length ? await openSockets(app, { ...shared, sockets: options.sockets }) : null
-  await addGuard(app, { guard: createGuard(settings), settings, stopping: stopping.signal })
+  await addGuard(app, { ...shared, guard: createGuard(settings), settings })
   addEdges(app, logger)
   addRoutes(app, { ...shared, handlers: options.handlers })
   addSockets?.()
@@ -120,13 +123,15 @@ function requestId(request: { readonly headers: FastifyRequest['raw']['headers']
 interface GuardOptions {
   readonly guard: Guard
   readonly settings: ListenerSettings
+  readonly verifier: Verifier
   readonly stopping: AbortSignal
 }
 
-/** What every request and socket passes before its route: name, origin, rate, token, in this order. */
-async function addGuard(app: FastifyInstance, { guard, settings, stopping }: GuardOptions): Promise<void> {
+/** What every request and socket passes before its route: name, origin, rate, token, scope, in this order. */
+async function addGuard(app: FastifyInstance, { guard, settings, verifier, stopping }: GuardOptions): Promise<void> {
   const rateLimit = await import('@fastify/rate-limit')
   await app.register(rateLimit.default, { global: false })
+  app.decorateRequest('identity')
   const limiter = app.createRateLimit({ max: settings.rateLimitPerMinute, timeWindow: 60_000 })
   app.addHook('onRequest', async (request, reply) => {
     setSecurityHeaders(reply, request.id)
@@ -139,17 +144,22 @@ async function addGuard(app: FastifyInstance, { guard, settings, stopping }: Gua
     if (isPreflight) return reply.code(204).send()
     const rate = await limiter(request)
     if (!rate.isAllowed && rate.isExceeded) throw tooManyRequests(rate.ttlInSeconds)
-    const isOpen = request.routeOptions.config.open === true
-    if (!isOpen) guard.checkToken(request.headers, { socket: isSocket })
-    if (stopping.aborted && !isOpen) throw stopping.reason
+    // A path that does not exist says so to whoever has a token.
+    const scope = request.routeOptions.config.scope ?? 'any'
+    request.identity = scope === 'public' ? nobody : await verifier.verify(tokenOf(request.headers, { isSocket }))
+    checkScope(request.identity, scope)
+    if (stopping.aborted && scope !== 'public') throw stopping.reason
     return undefined
   })
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answers without the token. */
-    open?: boolean
+    scope?: Access
+  }
+  interface FastifyRequest {
+    /** Set before anything of the route sees the request. */
+    identity: Identity
   }
 }
 

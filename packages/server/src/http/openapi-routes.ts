@@ -7,6 +7,7 @@ import { textReply } from './reply.ts'
 const openApi = route({
   method: 'GET',
   path: '/openapi.json',
+  scope: 'any',
   summary: 'This API as an OpenAPI 3.1 document.',
   tag: 'system',
   reply: z.unknown(),

@@ -2,6 +2,7 @@ import { api } from '@slipway/protocol/api'
 import { ErrorReply, errorCodes, type ErrorCode } from '@slipway/protocol/errors'
 import { sockets } from '@slipway/protocol/events'
 import type { Media, Route } from '@slipway/protocol/route'
+import type { Access } from '@slipway/protocol/scopes'
 import { z } from 'zod'
 
 type Json = Readonly<Record<string, unknown>>
@@ -24,7 +25,9 @@ export function openApiDocument(version: string): Json {
       version,
       description:
         'Plans, runs and what happens in them. WebSockets, which OpenAPI does not describe: ' +
-        `${Object.values(sockets).map(openPath).join(', ')}; \`?after=n\` continues behind a number.`,
+        `${Object.values(sockets)
+          .map(socket => openPath(socket.path))
+          .join(', ')}; \`?after=n\` continues behind a number.`,
     },
     servers: [{ url: '/' }],
     security: [{ bearer: [] }, {}],
@@ -49,8 +52,9 @@ function operationOf(name: string, declared: Route): Json {
   return {
     operationId: name,
     summary: declared.summary,
+    ...(isScope(declared.scope) ? { description: `Needs a token with the scope \`${declared.scope}\`.` } : {}),
     tags: [declared.tag],
-    ...(declared.open ? { security: [] } : {}),
+    ...(declared.scope === 'public' ? { security: [] } : {}),
     parameters: [...parametersOf(declared.params, 'path'), ...parametersOf(declared.query, 'query')],
     ...requestBodyOf(declared),
     responses: { [String(declared.status ?? 200)]: replyOf(declared), ...errorsOf(declared) },
@@ -102,7 +106,7 @@ function replyOf(declared: Route): Json {
 }
 
 function errorsOf(declared: Route): Json {
-  const always: readonly ErrorCode[] = declared.open ? [] : ['auth.required', 'rate.limited']
+  const always: readonly ErrorCode[] = alwaysOf(declared)
   const byStatus = Map.groupBy([...declared.errors, ...always], code => errorCodes[code].status)
   return Object.fromEntries(
     [...byStatus].map(([status, codes]) => [
@@ -113,6 +117,15 @@ function errorsOf(declared: Route): Json {
       },
     ]),
   )
+}
+
+function alwaysOf({ scope }: Route): readonly ErrorCode[] {
+  if (scope === 'public') return []
+  return ['auth.required', ...(isScope(scope) ? (['auth.forbidden'] as const) : []), 'rate.limited']
+}
+
+function isScope(scope: Access): boolean {
+  return scope !== 'any' && scope !== 'public'
 }
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {

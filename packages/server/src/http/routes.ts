@@ -5,6 +5,7 @@ import { AppError } from '@slipway/protocol/errors'
 import type { Route } from '@slipway/protocol/route'
 import type { Logger } from '#observe/log'
 import { requestCrashed } from '#observe/server-log'
+import type { Verifier, Watch } from './authenticate.ts'
 import type { Handler } from './handler.ts'
 import { hasTooManyValues, mostJsonValues } from './json-size.ts'
 import { jsonText } from './json-text.ts'
@@ -17,6 +18,8 @@ export interface RoutesOptions {
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal
   readonly times: StreamTimes
+  /** Says when a stream is to end because its token holds no longer. */
+  readonly verifier: Verifier
   readonly logger: Logger
 }
 
@@ -77,7 +80,7 @@ function addRoute(app: FastifyInstance, handler: Handler, options: RoutesOptions
       method: route.method,
       url: path,
       exposeHeadRoute: route.method === 'GET' && route.replyMedia !== 'event-stream',
-      config: { open: route.open === true },
+      config: { scope: route.scope },
       handler: (request, reply) => answer(handler, { request, reply, options }),
     })
   }
@@ -94,23 +97,32 @@ async function answer(handler: Handler, { request, reply, options }: Exchange): 
   const body = request.body as JsonBody | undefined
   const parts = validate(route, { params: request.params, query: request.query, body: body?.value })
   const signal = departure(reply)
+  using watch = route.replyMedia === 'event-stream' ? options.verifier.watch(request.identity) : null
   const answered = await handler.answer({
     ...(parts as { params: undefined; query: undefined; body: undefined }),
     bodyText: body?.text ?? '',
     headers: request.headers,
+    identity: request.identity,
     url: request.url,
     requestId: request.id,
-    signal: route.replyMedia === 'event-stream' ? AbortSignal.any([signal, options.stopping]) : signal,
+    signal: watch === null ? signal : AbortSignal.any([signal, options.stopping, watch.signal]),
     request: request.raw,
   })
   const shaped = answered instanceof Reply ? (answered as Reply<unknown>) : new Reply({ type: 'json', value: answered })
   const onError = (error: unknown): void =>
     requestCrashed(options.logger, { requestId: request.id, route: route.path, error })
-  return send(reply, {
+  const { stopping, times } = options
+  return await send(reply, {
     route,
     shaped,
-    stream: { left: signal, stopping: options.stopping, times: options.times, onError },
+    stream: { left: signal, revoked: revokedOf(watch), stopping, times, onError },
   })
+}
+
+const never = new AbortController().signal
+
+function revokedOf(watch: Watch | null): AbortSignal {
+  return watch?.signal ?? never
 }
 
 /** Aborts when the client goes away before the reply is out. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from '#observe/log'
 import { socketCrashed } from '#observe/server-log'
-import { tokenSubprotocol } from './guard.ts'
+import { tokenSubprotocol, type Verifier } from './authenticate.ts'
 import { mostReceived, serveSocket, type SocketRoute, type SocketTimes } from './sockets.ts'
 import { validate, type RawRequest } from './validate.ts'
 
@@ -9,6 +9,7 @@ export interface SocketsOptions {
   readonly sockets: readonly SocketRoute[]
   readonly stopping: AbortSignal
   readonly times: SocketTimes
+  readonly verifier: Verifier
   readonly logger: Logger
 }
 
@@ -32,7 +33,7 @@ export async function openSockets(app: FastifyInstance, options: SocketsOptions)
 function addSocket(
   app: FastifyInstance,
   route: SocketRoute,
-  { open, stopping, times, logger }: SocketsOptions & { readonly open: Set<Promise<void>> },
+  { open, stopping, times, verifier, logger }: SocketsOptions & { readonly open: Set<Promise<void>> },
 ): void {
   const partsOf = (request: FastifyRequest): RawRequest =>
     validate(route, { params: request.params, query: request.query, body: undefined })
@@ -41,6 +42,7 @@ function addSocket(
     {
       websocket: true,
       exposeHeadRoute: false,
+      config: { scope: route.scope },
       preValidation: (request, _reply, done) => {
         partsOf(request)
         done()
@@ -48,12 +50,18 @@ function addSocket(
     },
     (client, request) => {
       const { params, query } = partsOf(request)
+      const { identity, id: requestId } = request
+      const watch = verifier.watch(identity)
       const served = serveSocket(client, {
         stopping,
+        revoked: watch.signal,
         times,
-        run: ({ socket, signal }) => route.open(socket, { params, query, signal, requestId: request.id }),
+        run: ({ socket, signal }) => route.open(socket, { params, query, identity, signal, requestId }),
         onError: error => socketCrashed(logger, { route: route.path, error }),
-      }).finally(() => open.delete(served))
+      }).finally(() => {
+        watch[Symbol.dispose]()
+        open.delete(served)
+      })
       open.add(served)
     },
   )

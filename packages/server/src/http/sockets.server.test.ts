@@ -11,6 +11,7 @@ const token = 'a-token-of-good-length'
 function socket(open: SocketRoute['open']): SocketRoute {
   return socketRoute({
     path: '/ws/:id',
+    scope: 'read:jobs',
     params: z.object({ id: z.string().max(5) }),
     query: z.object({ after: z.coerce.number().int().optional() }),
     open,

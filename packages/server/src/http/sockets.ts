@@ -3,6 +3,8 @@ import { orAbort } from '@slipway/kit/abort'
 import type { Closing } from '@slipway/protocol/events'
 import type { z } from 'zod'
 import type { WebSocket } from '@fastify/websocket'
+import type { Access } from '@slipway/protocol/scopes'
+import type { Identity } from './authenticate.ts'
 import { jsonText } from './json-text.ts'
 
 export type ClosingReason = z.infer<typeof Closing>['reason']
@@ -19,7 +21,8 @@ export interface Socket {
 export interface SocketRequest<Params extends z.ZodType, Query extends z.ZodType> {
   readonly params: z.output<Params>
   readonly query: z.output<Query>
-  /** Aborts when the client leaves or the server stops. */
+  readonly identity: Identity
+  /** Aborts when the client leaves, its token ends or the server stops. */
   readonly signal: AbortSignal
   readonly requestId: string
 }
@@ -27,6 +30,8 @@ export interface SocketRequest<Params extends z.ZodType, Query extends z.ZodType
 export interface SocketRoute<Params extends z.ZodType = z.ZodType, Query extends z.ZodType = z.ZodType> {
   /** As in the contract, with `:name` for a parameter. */
   readonly path: string
+  /** What a caller's token must allow. */
+  readonly scope: Access
   readonly params: Params
   readonly query: Query
   /** Serves one client; what it resolves with is told to the client in a last `closing` frame. */
@@ -62,7 +67,7 @@ class Stalled extends Error {
 
 export interface ServedSocket {
   readonly socket: Socket
-  /** Aborts when the client leaves or the server stops. */
+  /** Aborts when the client leaves, its token ends or the server stops. */
   readonly signal: AbortSignal
 }
 
@@ -71,13 +76,15 @@ export async function serveSocket(
   client: WebSocket,
   options: {
     readonly stopping: AbortSignal
+    /** Aborts when the client's token holds no longer. */
+    readonly revoked: AbortSignal
     readonly times: SocketTimes
     readonly run: (served: ServedSocket) => Promise<ClosingReason>
     readonly onError: (error: unknown) => void
   },
 ): Promise<void> {
   const left = new AbortController()
-  const signal = AbortSignal.any([left.signal, options.stopping])
+  const signal = AbortSignal.any([left.signal, options.stopping, options.revoked])
   client.on('close', () => left.abort(new Error('The client has left.')))
   client.on('error', () => client.terminate())
   client.on('message', (data, isBinary) => {
@@ -87,9 +94,10 @@ export async function serveSocket(
   try {
     const socket: Socket = { send: frame => sendFrame(client, frame, options.times.stallMs) }
     const reason = await orAbort(options.run({ socket, signal }), signal)
-    close(client, options.stopping.aborted ? 'server_stopping' : reason)
+    close(client, endedBy(options) ?? reason)
   } catch (error) {
-    if (options.stopping.aborted) close(client, 'server_stopping')
+    const ended = endedBy(options)
+    if (ended !== null) close(client, ended)
     else if (error instanceof Stalled) close(client, 'slow_reader')
     else if (!left.signal.aborted) {
       options.onError(error)
@@ -98,6 +106,10 @@ export async function serveSocket(
   } finally {
     stopPings()
   }
+}
+
+function endedBy(by: { readonly stopping: AbortSignal; readonly revoked: AbortSignal }): ClosingReason | null {
+  return by.stopping.aborted ? 'server_stopping' : by.revoked.aborted ? 'unauthorized' : null
 }
 
 async function sendFrame(client: WebSocket, frame: object, stallMs: number): Promise<void> {

@@ -12,15 +12,13 @@ export interface StreamTimes {
 
 export const usualStreamTimes: StreamTimes = { keepAliveMs: 15_000, stallMs: 60_000 }
 
-const lastMessage = messageText({ event: 'closing', data: { event: 'closing', reason: 'server_stopping' } })
-
-/** Writes messages as they come, at the reader's pace, until they end, the reader leaves or the server stops. */
+/** Writes messages as they come, at the reader's pace, until they end, the reader leaves, its token ends or the server stops. */
 export async function sendEventStream(
   response: ServerResponse,
   messages: AsyncIterable<StreamMessage>,
-  { left, stopping, times, onError }: StreamOptions,
+  { left, stopping, revoked, times, onError }: StreamOptions,
 ): Promise<void> {
-  const signal = AbortSignal.any([left, stopping])
+  const signal = AbortSignal.any([left, stopping, revoked])
   response.flushHeaders()
   const keepAlive = setInterval(() => {
     if (!response.writableNeedDrain) response.write(': still here\n\n')
@@ -30,9 +28,10 @@ export async function sendEventStream(
       signal.throwIfAborted()
       if (!response.write(messageText(message))) await drained(response, { signal, stallMs: times.stallMs })
     }
-    response.end(stopping.aborted ? lastMessage : '')
+    response.end(lastMessage({ stopping, revoked }))
   } catch (error) {
-    if (stopping.aborted) response.end(lastMessage)
+    const last = lastMessage({ stopping, revoked })
+    if (last !== '') response.end(last)
     // Nothing can be said any more in a reply that has begun; the client comes back with its last number.
     else response.destroy()
     if (!signal.aborted && !isTimeout(error)) onError(error)
@@ -45,9 +44,17 @@ export interface StreamOptions {
   /** Aborts when the reader has left. */
   readonly left: AbortSignal
   readonly stopping: AbortSignal
+  /** Aborts when the reader's token holds no longer. */
+  readonly revoked: AbortSignal
   readonly times: StreamTimes
   /** A fault of whoever makes the messages. */
   readonly onError: (error: unknown) => void
+}
+
+/** Why the server ends a stream by itself, in words of the protocol. */
+function lastMessage({ stopping, revoked }: Pick<StreamOptions, 'stopping' | 'revoked'>): string {
+  const reason = stopping.aborted ? 'server_stopping' : revoked.aborted ? 'unauthorized' : null
+  return reason === null ? '' : messageText({ event: 'closing', data: { event: 'closing', reason } })
 }
 
 function isTimeout(error: unknown): boolean {

@@ -1,9 +1,11 @@
 import { request, type IncomingHttpHeaders } from 'node:http'
 import { parseJson } from '@slipway/kit/json'
+import { AppError } from '@slipway/protocol/errors'
 import { route } from '@slipway/protocol/route'
 import { z } from 'zod'
 import { defaultSettings } from '#app/config'
 import { createLogger } from '#observe/log'
+import { nobody, type Identity, type Verifier } from './authenticate.ts'
 import { handle, type Handler } from './handler.ts'
 import { createListener, type ListenerOptions, type ListenerSettings } from './listener.ts'
 
@@ -15,17 +17,19 @@ export interface TestListener extends AsyncDisposable {
   stop(graceMs?: number): Promise<void>
 }
 
-export interface TestListenerOptions extends Partial<Omit<ListenerOptions, 'settings' | 'logger'>> {
+export interface TestListenerOptions extends Partial<Omit<ListenerOptions, 'settings' | 'logger' | 'verifier'>> {
   readonly settings?: Partial<ListenerSettings>
 }
 
 /** A listener on a free port with `GET /hello`, `POST /things` and whatever is given. */
 export async function testListener(options: TestListenerOptions = {}): Promise<TestListener> {
   const lines: string[] = []
+  const settings = defaultSettings({ port: 0, ...options.settings })
   const listener = await createListener({
     ...options,
     handlers: [...things, ...(options.handlers ?? [])],
-    settings: defaultSettings({ port: 0, ...options.settings }),
+    settings,
+    verifier: testVerifier(settings.apiToken),
     logger: createLogger({ logLevel: 'debug', destination: { write: line => lines.push(line) } }),
   })
   const url = await listener.listen()
@@ -34,21 +38,36 @@ export async function testListener(options: TestListenerOptions = {}): Promise<T
   return { url, port: Number(new URL(url).port), lines, stop, [Symbol.asyncDispose]: () => stop() }
 }
 
+/** Knows the configured token, and beside it `reader`, which may read runs. */
+export function testVerifier(apiToken: string | null): Verifier {
+  const operator: Identity = { organisation: 'default', subject: 'operator', scopes: ['admin'], isOperator: true }
+  return {
+    verify: token => {
+      if (apiToken === null || token === apiToken) return Promise.resolve(operator)
+      if (token === 'reader') return Promise.resolve({ ...nobody, organisation: 'default', scopes: ['read:jobs'] })
+      return Promise.reject(new AppError('auth.required', 'This server asks for its token.'))
+    },
+    watch: () => ({ signal: new AbortController().signal, [Symbol.dispose]: () => undefined }),
+  }
+}
+
 const hello = route({
   method: 'GET',
   path: '/hello',
   aliases: ['/hi'],
+  scope: 'read:jobs',
   summary: 'Says hello.',
   tag: 'system',
   reply: z.unknown(),
   errors: [],
 })
 
-const openHello = { ...hello, path: '/open', aliases: [], open: true }
+const openHello = { ...hello, path: '/open', aliases: [], scope: 'public' } as const
 
 const createThing = route({
   method: 'POST',
   path: '/things/:id',
+  scope: 'write:jobs',
   summary: 'Makes a thing.',
   tag: 'system',
   params: z.object({ id: z.string().max(10) }),

@@ -1,6 +1,7 @@
 import type { Logger } from './log.ts'
 
 export interface DeployedPlan {
+  readonly organisation: string
   readonly planId: string
   readonly version: string
   readonly digest: string
@@ -12,11 +13,17 @@ export function planDeployed(log: Logger, plan: DeployedPlan): void {
   log.info(plan, 'plan deployed')
 }
 
-export function planRolledBack(log: Logger, fields: { readonly planId: string; readonly version: string }): void {
+export function planRolledBack(
+  log: Logger,
+  fields: { readonly organisation: string; readonly planId: string; readonly version: string },
+): void {
   log.info(fields, 'plan rolled back')
 }
 
-export function planDeleted(log: Logger, fields: { readonly planId: string; readonly stoppedRuns: number }): void {
+export function planDeleted(
+  log: Logger,
+  fields: { readonly organisation: string; readonly planId: string; readonly stoppedRuns: number },
+): void {
   log.info(fields, 'plan deleted')
 }
 

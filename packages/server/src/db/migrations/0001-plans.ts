@@ -3,12 +3,20 @@ import type { Tables } from '../tables.ts'
 import type { ColumnTypes } from './column-types.ts'
 
 // 0001-plans. Old servers may keep running: there are none.
-export async function up(database: Transaction<Tables>, { id, text, integer, strict }: ColumnTypes): Promise<void> {
-  await sql`create table plan (id ${text} primary key, active_version ${text} not null) ${strict}`.execute(database)
+export async function up(database: Transaction<Tables>, types: ColumnTypes): Promise<void> {
+  const { id, text, integer, strict, strictWithoutRowid } = types
+  await sql`
+    create table plan (
+      organisation ${text} not null,
+      id ${text} not null,
+      active_version ${text} not null,
+      primary key (organisation, id)
+    ) ${strictWithoutRowid}`.execute(database)
   await sql`
     create table plan_version (
       position ${id},
-      plan_id ${text} not null references plan (id) on delete cascade,
+      organisation ${text} not null,
+      plan_id ${text} not null,
       version ${text} not null,
       digest ${text} not null,
       name ${text} not null,
@@ -17,7 +25,8 @@ export async function up(database: Transaction<Tables>, { id, text, integer, str
       size_bytes ${integer} not null,
       summary ${text} not null,
       details ${text} not null,
-      unique (plan_id, version)
+      unique (organisation, plan_id, version),
+      foreign key (organisation, plan_id) references plan (organisation, id) on delete cascade
     ) ${strict}`.execute(database)
   await sql`create index plan_version_digest on plan_version (digest)`.execute(database)
 }

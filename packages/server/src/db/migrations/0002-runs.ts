@@ -18,6 +18,7 @@ async function createRuns(
     create table run (
       position ${id},
       id ${text} not null unique,
+      organisation ${text} not null,
       family ${text} not null,
       seed ${text} not null,
       plan_id ${text} not null,
@@ -27,7 +28,7 @@ async function createRuns(
       mode ${text} not null,
       agent ${text} not null,
       max_cycles ${integer} not null,
-      idempotency_key ${text} unique,
+      idempotency_key ${text},
       request_hash ${text} not null,
       created_at ${integer} not null,
       started_at ${integer},
@@ -52,8 +53,12 @@ async function createRuns(
       imported_at ${integer},
       compacted_at ${integer}
     ) ${strict}`.execute(database)
-  // Lists are newest first, of one plan or of one status.
-  await sql`create index run_plan on run (plan_id, position)`.execute(database)
+  await sql`create unique index run_key on run (organisation, idempotency_key) where idempotency_key is not null`.execute(
+    database,
+  )
+  // Lists are an organisation's, newest first, of all, of one plan or of one status.
+  await sql`create index run_organisation on run (organisation, position)`.execute(database)
+  await sql`create index run_plan on run (organisation, plan_id, position)`.execute(database)
   await sql`create index run_status on run (status, position)`.execute(database)
   await sql`create index run_ending on run (position) where status in ('stopping', 'pausing')`.execute(database)
   await sql`create index run_waiting on run (position) where status in ('pending', 'running')`.execute(database)
@@ -63,7 +68,9 @@ async function createRuns(
   await sql`create index run_deadline on run (deadline_at) where completed_at is null and deadline_at is not null`.execute(
     database,
   )
-  await sql`create index run_over on run (plan_id, completed_at) where completed_at is not null`.execute(database)
+  await sql`create index run_over on run (organisation, plan_id, completed_at) where completed_at is not null`.execute(
+    database,
+  )
   await sql`
     create table run_content (
       run_id ${text} primary key,

@@ -7,10 +7,12 @@ export async function up(database: Transaction<Tables>, { text, integer, strict 
   await sql`
     create table event (
       id ${integer} primary key,
+      organisation ${text} not null,
       run_id ${text},
       seq ${integer} not null,
       events ${text} not null
     ) ${strict}`.execute(database)
+  await sql`create index event_organisation on event (organisation, id)`.execute(database)
   await sql`create unique index event_run on event (run_id, seq)`.execute(database)
   // The newest number. A row of its own, and not a sequence: who draws numbers holds it until the commit, so that
   // numbers rise in the order of commits and have no gaps.

@@ -4,6 +4,7 @@ import type { ColumnTypes } from './column-types.ts'
 import { up as plans } from './0001-plans.ts'
 import { up as runs } from './0002-runs.ts'
 import { up as events } from './0003-events.ts'
+import { up as access } from './0004-access.ts'
 import { up as spine } from './0005-spine.ts'
 
 export interface Migration {
@@ -16,5 +17,6 @@ export const migrations: readonly Migration[] = [
   { name: '0001-plans', up: plans },
   { name: '0002-runs', up: runs },
   { name: '0003-events', up: events },
+  { name: '0004-access', up: access },
   { name: '0005-spine', up: spine },
 ]

@@ -4,6 +4,7 @@ import type { ColumnKinds } from '../columns.ts'
 export interface EventTable {
   /** Of the last of them. Ids rise in the order of commits, without gaps. */
   readonly id: number
+  readonly organisation: string
   readonly run_id: string | null
   /** Of the last of them. */
   readonly seq: number
@@ -20,6 +21,7 @@ export interface EventCounterTable {
 
 export const eventColumns: ColumnKinds<EventTable> = {
   id: 'integer',
+  organisation: 'text',
   run_id: 'text',
   seq: 'integer',
   events: 'text',

@@ -1,6 +1,8 @@
 import type { Generated } from 'kysely'
 
+/** Ids of plans are an organisation's own. */
 export interface PlanTable {
+  readonly organisation: string
   readonly id: string
   /** The version that new runs take. */
   readonly active_version: string
@@ -9,6 +11,7 @@ export interface PlanTable {
 export interface PlanVersionTable {
   /** The order in which versions were first deployed. */
   readonly position: Generated<number>
+  readonly organisation: string
   readonly plan_id: string
   readonly version: string
   readonly digest: string

@@ -6,6 +6,8 @@ export interface RunTable {
   /** The order in which runs were accepted, and so the order of the queue. */
   readonly position: Generated<number>
   readonly id: string
+  /** Whose it is, with everything that its id or its family is part of. */
+  readonly organisation: string
   /** The oldest ancestor of a fork, or the run itself: whose values it shares. */
   readonly family: string
   /** What the ids of its signs are made from: its id, or the one that an imported run had where it was made. */

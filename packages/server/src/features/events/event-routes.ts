@@ -2,26 +2,34 @@ import { AppError } from '@slipway/protocol/errors'
 import { sockets, streamRun, type RunEvent } from '@slipway/protocol/events'
 import { RunId } from '@slipway/protocol/runs'
 import { z } from 'zod'
+import type { Identity } from '#http/authenticate'
 import { handle, type Handler } from '#http/handler'
 import { eventStream, type StreamMessage } from '#http/reply'
 import { socketRoute, type ClosingReason, type Socket, type SocketRoute } from '#http/sockets'
-import type { EventLog, FollowOptions } from './events.ts'
+import type { EventLog } from './events.ts'
 
-/** What the event routes need to know about runs. */
+/** A run as somebody asks for it. */
+export interface RunAsked {
+  readonly by: Identity
+  readonly runId: RunId
+}
+
+/** What the event routes need to know about runs; another organisation's are none. */
 export interface RunDirectory {
-  exists(runId: RunId): Promise<boolean>
+  exists(run: RunAsked): Promise<boolean>
   /** Whether the run's last event is written. */
-  isOver(runId: RunId): Promise<boolean>
+  isOver(run: RunAsked): Promise<boolean>
 }
 
 const after = z.coerce.number().int().min(0).optional()
 
 export function eventRoutes(log: EventLog, runs: RunDirectory): Handler[] {
   return [
-    handle(streamRun, async ({ params, query, headers, signal }) => {
-      if (!(await runs.exists(params.id))) throw new AppError('run.unknown', `There is no run ${params.id}.`)
+    handle(streamRun, async ({ params, query, headers, identity, signal }) => {
+      const run: RunAsked = { by: identity, runId: params.id }
+      if (!(await runs.exists(run))) throw new AppError('run.unknown', `There is no run ${params.id}.`)
       const seen = query.after ?? lastEventId(headers['last-event-id'])
-      return eventStream(messages(followRun(log, runs, { runId: params.id, after: seen, signal })))
+      return eventStream(messages(followRun(log, runs, { run, after: seen, signal })))
     }),
   ]
 }
@@ -29,24 +37,25 @@ export function eventRoutes(log: EventLog, runs: RunDirectory): Handler[] {
 export function eventSockets(log: EventLog, runs: RunDirectory): SocketRoute[] {
   return [
     socketRoute({
-      path: sockets.run,
+      ...sockets.run,
       params: z.object({ id: RunId }),
       query: z.object({ after }),
-      open: async (socket, { params, query, signal }) => {
-        if (!(await runs.exists(params.id))) return 'unknown_run'
+      open: async (socket, { params, query, identity, signal }) => {
+        const run: RunAsked = { by: identity, runId: params.id }
+        if (!(await runs.exists(run))) return 'unknown_run'
         const seen = query.after ?? 0
         await socket.send({ event: 'connected', run_id: params.id, after: seen })
-        return sendAll(socket, followRun(log, runs, { runId: params.id, after: seen, signal }))
+        return sendAll(socket, followRun(log, runs, { run, after: seen, signal }))
       },
     }),
     socketRoute({
-      path: sockets.all,
+      ...sockets.all,
       params: z.object({}),
       query: z.object({ after }),
-      open: async (socket, { query, signal }) => {
+      open: async (socket, { query, identity, signal }) => {
         const seen = query.after ?? (await log.lastId())
         await socket.send({ event: 'connected', run_id: null, after: seen })
-        return sendAll(socket, log.follow({ runId: null, after: seen, signal }))
+        return sendAll(socket, log.follow({ organisation: identity.organisation, runId: null, after: seen, signal }))
       },
     }),
   ]
@@ -56,12 +65,13 @@ export function eventSockets(log: EventLog, runs: RunDirectory): SocketRoute[] {
 async function* followRun(
   log: EventLog,
   runs: RunDirectory,
-  { runId, after: seen, signal }: FollowOptions & { readonly runId: RunId; readonly after: number },
+  { run, after: seen, signal }: { readonly run: RunAsked; readonly after: number; readonly signal: AbortSignal },
 ): AsyncGenerator<RunEvent> {
+  const source = { organisation: run.by.organisation, runId: run.runId }
   const isLast = async (seq: number): Promise<boolean> =>
-    (await runs.isOver(runId)) && seq >= (await log.lastSeqOfRun(runId))
+    (await runs.isOver(run)) && seq >= (await log.lastSeqOfRun(source))
   if (await isLast(seen)) return
-  for await (const event of log.follow({ runId, after: seen, signal })) {
+  for await (const event of log.follow({ ...source, after: seen, signal })) {
     yield event
     if ((event.event === 'run:completed' || event.event === 'run:failed') && (await isLast(event.seq))) return
   }

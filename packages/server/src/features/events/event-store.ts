@@ -2,7 +2,7 @@ import type { EventName, RunEvent } from '@slipway/protocol/events'
 import { parseJson } from '@slipway/kit/json'
 import { CompiledQuery } from 'kysely'
 import type { Reader, Tx } from '#db/database'
-import type { EventDraft } from './events.ts'
+import type { EventDraft, EventSource, LoggedEvent } from './events.ts'
 
 /** Events of one run that were written together and have consecutive numbers. */
 type Stretch = readonly [EventDraft, ...EventDraft[]]
@@ -26,14 +26,15 @@ async function drawIds(tx: Tx, count: number): Promise<number> {
 }
 
 /** Inserts the events and returns them with their server-wide numbers, which rise in the order of each run. */
-export async function insertEvents(tx: Tx, drafts: readonly EventDraft[]): Promise<RunEvent[]> {
+export async function insertEvents(tx: Tx, drafts: readonly EventDraft[]): Promise<LoggedEvent[]> {
   let next = await drawIds(tx, drafts.length)
-  const events: RunEvent[] = []
+  const events: LoggedEvent[] = []
   const rows = stretchesOf(drafts).map(stretch => {
-    for (const draft of stretch) events.push(toEvent(draft, { id: next++, runId: draft.runId, seq: draft.seq }))
-    const [{ runId }] = stretch
+    const [{ organisation, runId }] = stretch
+    for (const draft of stretch)
+      events.push({ organisation, event: toEvent(draft, { id: next++, runId, seq: draft.seq }) })
     const stored = stretch.map(({ event, ts, data }): StoredEvent => ({ event, ts, data }))
-    return { id: next - 1, run_id: runId, seq: stretch.at(-1)?.seq ?? 0, events: JSON.stringify(stored) }
+    return { id: next - 1, organisation, run_id: runId, seq: stretch.at(-1)?.seq ?? 0, events: JSON.stringify(stored) }
   })
   await tx.insertAll('event', rows)
   return events
@@ -59,19 +60,20 @@ function toEvent(
   return { ...data, event, id: at.id, seq: at.seq, run_id: at.runId, ts } as RunEvent
 }
 
-export interface EventRange {
-  /** A run's events by its own numbers, or all events by the server's. */
-  readonly runId: string | null
+/** A run's events by its own numbers, or all events by the server's. */
+export interface EventRange extends EventSource {
   readonly after: number
   /** Only events of these names. */
   readonly names?: readonly EventName[]
   readonly limit: number | null
 }
 
-export async function readEvents(reader: Reader, { runId, after, names, limit }: EventRange): Promise<RunEvent[]> {
+export async function readEvents(reader: Reader, range: EventRange): Promise<RunEvent[]> {
+  const { organisation, runId, after, names, limit } = range
   const rows = await reader
     .selectFrom('event')
     .selectAll()
+    .where('organisation', '=', organisation)
     .$if(runId !== null, query => query.where('run_id', '=', runId).where('seq', '>', after).orderBy('seq'))
     .$if(runId === null, query => query.where('id', '>', after).orderBy('id'))
     // Each row has one event at least.
@@ -100,11 +102,14 @@ export async function lastEventId(reader: Reader): Promise<number> {
   return last
 }
 
-export async function lastSeqOfRun(reader: Reader, runId: string): Promise<number> {
+export async function lastSeqOfRun(reader: Reader, { organisation, runId }: EventSource): Promise<number> {
   const row = await reader
     .selectFrom('event')
-    .select(({ fn }) => fn.max('seq').as('seq'))
+    .select('seq')
+    .where('organisation', '=', organisation)
     .where('run_id', '=', runId)
+    .orderBy('seq', 'desc')
+    .limit(1)
     .executeTakeFirst()
   return row?.seq ?? 0
 }

@@ -6,6 +6,8 @@ import { Subscription } from './subscription.ts'
 
 /** An event before it has its server-wide number. */
 export interface EventDraft {
+  /** Whose it is: the run's, or the plan's. */
+  readonly organisation: string
   readonly runId: string | null
   /** The run's own number, given by whoever drives it; 0 for events of no run. */
   readonly seq: number
@@ -15,18 +17,28 @@ export interface EventDraft {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-export interface FollowOptions {
+/** An organisation's events: those of one of its runs, or all. */
+export interface EventSource {
+  readonly organisation: string
   readonly runId: string | null
+}
+
+/** An event on disk, and whose it is, which it does not say itself. */
+export interface LoggedEvent {
+  readonly organisation: string
+  readonly event: RunEvent
+}
+
+export interface FollowOptions extends EventSource {
   /** The last number the reader has seen; for all events, `null` means from now on. */
   readonly after: number | null
   readonly signal: AbortSignal
 }
 
 /** Where a reader is. */
-interface Position {
-  readonly runId: string | null
+interface Position extends EventSource {
   readonly signal: AbortSignal
-  /** The last number it was given. */
+  /** Everything up to this number it was given, or is another organisation's. */
   seen: number
 }
 
@@ -69,35 +81,40 @@ export class EventLog {
     return Promise.resolve()
   }
 
-  lastSeqOfRun(runId: string): Promise<number> {
-    return lastSeqOfRun(this.#db.read, runId)
+  lastSeqOfRun(run: EventSource): Promise<number> {
+    return lastSeqOfRun(this.#db.read, run)
   }
 
-  /** The newest server-wide number. */
+  /** The newest server-wide number, whoever's event has it. */
   lastId(): Promise<number> {
     return lastEventId(this.#db.read)
   }
 
-  read(runId: string, after: number, limit: number): Promise<RunEvent[]> {
-    return readEvents(this.#db.read, { runId, after, limit })
+  read(source: EventSource, page: { readonly after: number; readonly limit: number }): Promise<RunEvent[]> {
+    return readEvents(this.#db.read, { ...source, ...page })
   }
 
   /** All events of these names behind `after`. */
-  async named(runId: string, names: readonly EventName[], after: number): Promise<RunEvent[]> {
-    return readEvents(this.#db.read, { runId, after, names, limit: null })
+  async named(source: EventSource, names: readonly EventName[], after: number): Promise<RunEvent[]> {
+    return readEvents(this.#db.read, { ...source, after, names, limit: null })
   }
 
   /**
-   * All events behind `after`, first from the log and then live, each once and without a gap. A reader that falls behind
+   * All events of the source behind `after`, first from the log and then live, each once and without a gap. A reader that falls behind
    * reads on from the log; nobody waits for it.
    */
   async *follow(options: FollowOptions): AsyncGenerator<RunEvent> {
     // Listen first and read second, so that no event falls between the two; repeats are dropped by number.
-    using live = new Subscription(options.runId, { capacity: this.#liveCapacity, signal: options.signal })
+    using live = new Subscription(options, { capacity: this.#liveCapacity, signal: options.signal })
     this.#subscriptions.add(live)
     try {
-      const { runId, signal } = options
-      const position: Position = { runId, signal, seen: options.after ?? (runId === null ? await this.lastId() : 0) }
+      const { organisation, runId, signal } = options
+      const position: Position = {
+        organisation,
+        runId,
+        signal,
+        seen: options.after ?? (runId === null ? await this.lastId() : 0),
+      }
       let batch: Awaited<ReturnType<Subscription['next']>> = 'gap'
       for (; batch !== null; batch = await live.next()) {
         if (batch === 'gap') yield* this.#logged(position)
@@ -108,31 +125,38 @@ export class EventLog {
     }
   }
 
-  /** Live events. Numbers have no gaps: what is between two was committed elsewhere, and is in the log. */
-  async *#offered(position: Position, events: readonly RunEvent[]): AsyncGenerator<RunEvent> {
-    for (const event of events) {
+  /**
+   * Live events. Numbers have no gaps: what is between two was committed elsewhere, and is in the log. So events of
+   * other organisations are counted too, and not given.
+   */
+  async *#offered(position: Position, events: readonly LoggedEvent[]): AsyncGenerator<RunEvent> {
+    for (const { organisation, event } of events) {
       const number = numberOf(event, position.runId)
       if (number > position.seen + 1) yield* this.#logged(position)
       if (number <= position.seen) continue
       position.seen = number
-      yield event
+      if (organisation === position.organisation) yield event
     }
   }
 
   async *#logged(position: Position): AsyncGenerator<RunEvent> {
-    const { runId, signal } = position
+    const { organisation, runId, signal } = position
     for (;;) {
-      const page = await readEvents(this.#db.read, { runId, after: position.seen, limit: pageSize })
+      // Asked first: whatever has a number up to this one is on disk when the events are read.
+      const newest = runId === null ? await this.lastId() : 0
+      const page = await readEvents(this.#db.read, { organisation, runId, after: position.seen, limit: pageSize })
       for (const event of page) {
         if (signal.aborted) return
         position.seen = numberOf(event, runId)
         yield event
       }
-      if (page.length < pageSize) return
+      if (page.length >= pageSize) continue
+      position.seen = Math.max(position.seen, newest)
+      return
     }
   }
 
-  #publish(events: readonly RunEvent[]): void {
+  #publish(events: readonly LoggedEvent[]): void {
     for (const subscription of this.#subscriptions) for (const event of events) subscription.offer(event)
   }
 
@@ -146,7 +170,7 @@ export class EventLog {
     if (server === this.#name) return
     const told = runs === everyRun ? null : new Set(runs.split(','))
     for (const subscription of this.#subscriptions) {
-      const { runId } = subscription
+      const { runId } = subscription.source
       if (runId === null || told === null || told.has(runId)) subscription.lose()
     }
   }

@@ -6,7 +6,10 @@ import { postgresUrl } from '#db/testing'
 import { EventLog } from './events.ts'
 
 function events(runId: string, ...seqs: readonly number[]) {
-  return seqs.map(seq => ({ runId, seq, event: 'cycle:started', ts: 1000 + seq, data: { cycle: seq } }) as const)
+  return seqs.map(
+    seq =>
+      ({ organisation: 'default', runId, seq, event: 'cycle:started', ts: 1000 + seq, data: { cycle: seq } }) as const,
+  )
 }
 
 /** A server's part of it. */
@@ -19,7 +22,8 @@ function follow(log: EventLog, runId: string | null): { seen: RunEvent[] } & Asy
   const stop = new AbortController()
   const seen: RunEvent[] = []
   const reading = (async () => {
-    for await (const event of log.follow({ runId, after: 0, signal: stop.signal })) seen.push(event)
+    for await (const event of log.follow({ organisation: 'default', runId, after: 0, signal: stop.signal }))
+      seen.push(event)
   })()
   return {
     seen,

@@ -1,6 +1,6 @@
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
 import { parseJson } from '@slipway/kit/json'
-import type { PlanDetails, PlanProblem, PlanSummary } from '@slipway/protocol/plans'
+import { PlanId, type DeployReply, type PlanDetails, type PlanProblem, type PlanSummary } from '@slipway/protocol/plans'
 import type { PackageFile } from './package-folder.ts'
 import type { ListedRow, VersionRow } from './plan-store.ts'
 
@@ -75,4 +75,26 @@ export function detailsView(
       active: other.version === row.version,
     })),
   }
+}
+
+export function deployReply(
+  {
+    plan,
+    digest,
+    problems,
+  }: { readonly plan: LoadedPlan; readonly digest: DeployReply['digest']; readonly problems: readonly PlanProblem[] },
+  status: DeployReply['status'],
+): DeployReply {
+  return {
+    status,
+    plan_id: PlanId.parse(plan.id),
+    plan_name: plan.name,
+    version: plan.version,
+    digest,
+    problems: [...problems],
+  }
+}
+
+export function sizeOf(files: readonly PackageFile[]): number {
+  return files.reduce((sum, file) => sum + file.size_bytes, 0)
 }

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { openBed, planFiles, planZip, refusalOf, type Bed, type Reply } from './testing.ts'
 import { forgeZip } from './zip-forge.ts'
 
-const id = PlanId.parse('hand-on')
+const ref = { organisation: 'default', planId: PlanId.parse('hand-on') }
 const asZip = { 'content-type': 'application/zip' }
 
 function digestIn({ body }: Reply): string {
@@ -55,7 +55,9 @@ describe('deploying', () => {
       planZip({ description: 'Hands a number on.' }, [{ name: 'provisions/a.bin', content: Buffer.from([0xff, 0]) }]),
     )
     const listed = z.array(PlanSummary).parse((await bed.ask('/api/plans')).body)
-    expect(listed).toMatchObject([{ id, version: '1.0.0', digest: digestIn(reply), step_count: 1, dialect: '2026-01' }])
+    expect(listed).toMatchObject([
+      { id: 'hand-on', version: '1.0.0', digest: digestIn(reply), step_count: 1, dialect: '2026-01' },
+    ])
     expect(listed[0]?.inputs).toMatchObject({ '{number}': { required: true, has_default: false } })
     expect(Object.keys(listed[0]?.outputs ?? {})).toEqual(['{result}'])
     expect(await details(bed)).toMatchObject({
@@ -238,8 +240,8 @@ describe('versions', () => {
         body: JSON.stringify({ version }),
       })
     expect(await post('1')).toMatchObject({ status: 200, body: { version: '1', digest: digestIn(first) } })
-    expect((await bed.plans.load(id)).version).toBe('1')
-    expect((await bed.plans.load(id, '2')).version).toBe('2')
+    expect((await bed.plans.load(ref)).version).toBe('1')
+    expect((await bed.plans.load(ref, '2')).version).toBe('2')
     expect(refusalOf(await post('3')).code).toBe('input.invalid')
     expect(await bed.deploy(planZip({ version: '2' }))).toMatchObject({ body: { status: 'unchanged' } })
     expect((await details(bed)).version).toBe('2')
@@ -267,8 +269,8 @@ describe('versions', () => {
     await bed.deploy(planZip({ version: '1' }))
     await bed.deploy(planZip({ version: '1' }))
     await bed.deploy(planZip({ version: '2' }))
-    await bed.plans.rollback(id, '1')
-    await bed.plans.rollback(id, '1')
+    await bed.plans.rollback(ref, '1')
+    await bed.plans.rollback(ref, '1')
     await bed.ask('/api/plans/hand-on', { method: 'DELETE' })
     const rows = await bed.db.read.selectFrom('event').select(['events', 'run_id']).orderBy('id').execute()
     const names = rows.map(({ events }) => /"event":"([^"]*)"/.exec(events)?.[1])
@@ -314,7 +316,7 @@ describe('undeploying', () => {
   test('[PLANS-18] content that two plans share is stored once and kept for the other', async () => {
     await using bed = await openBed()
     const reply = await bed.deploy(planZip())
-    await bed.db.read.insertInto('plan').values({ id: 'twin', active_version: '1' }).execute()
+    await bed.db.read.insertInto('plan').values({ organisation: 'default', id: 'twin', active_version: '1' }).execute()
     const { position: _ofItsOwn, ...row } = await bed.db.read
       .selectFrom('plan_version')
       .selectAll()
@@ -342,10 +344,12 @@ describe('undeploying', () => {
   test('[PLANS-18] no run is added to a package that goes', async () => {
     await using bed = await openBed()
     await bed.deploy(planZip())
-    const loaded = await bed.plans.load(id)
-    await bed.db.transaction(tx => bed.plans.assertDeployed(tx, loaded))
+    const loaded = await bed.plans.load(ref)
+    await bed.db.transaction(tx => bed.plans.assertDeployed(tx, { organisation: 'default', plan: loaded }))
     await bed.deploy(planZip({ description: 'changed' }), '?replace=true')
-    await expect(bed.db.transaction(tx => bed.plans.assertDeployed(tx, loaded))).rejects.toMatchObject({
+    await expect(
+      bed.db.transaction(tx => bed.plans.assertDeployed(tx, { organisation: 'default', plan: loaded })),
+    ).rejects.toMatchObject({
       code: 'plan.unknown',
     })
   })
@@ -358,7 +362,7 @@ describe('many plans, and restarts', () => {
     const before = await details(bed)
     await using again = await bed.restarted({ defaultDialect: '2026-01' })
     expect(await details(again)).toEqual(before)
-    expect((await again.plans.load(id)).plan.dialect).toBe('2026-03')
+    expect((await again.plans.load(ref)).plan.dialect).toBe('2026-03')
   })
 
   test('[PLANS-21] the list is in pages and reads no package', async () => {

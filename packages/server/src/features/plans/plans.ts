@@ -4,7 +4,6 @@ import type { Dialect } from '@slipway/engine/plan/dialect'
 import { planGraph } from '@slipway/engine/plan/graph'
 import type { LoadedPlan } from '@slipway/engine/plan/manifest'
 import { AppError } from '@slipway/protocol/errors'
-import type { EventName } from '@slipway/protocol/events'
 import {
   PlanId,
   type DeployReply,
@@ -15,7 +14,7 @@ import {
   type PlanSummary,
 } from '@slipway/protocol/plans'
 import type { Database, Tx } from '#db/database'
-import type { EventLog } from '#features/events/events'
+import type { EventDraft, EventLog } from '#features/events/events'
 import type { Logger } from '#observe/log'
 import { packagesRemoved, planDeleted, planDeployed, planRolledBack } from '#observe/plan-log'
 import { usualLimits, type ArchiveLimits } from './archive-rules.ts'
@@ -44,22 +43,29 @@ import {
   selectActive,
   selectVersions,
   setActive,
+  type VersionRef,
   type VersionRow,
 } from './plan-store.ts'
-import { detailsText, detailsView, summaryText, summaryView } from './plan-view.ts'
+import { deployReply, detailsText, detailsView, sizeOf, summaryText, summaryView } from './plan-view.ts'
 import { readDeployedPlan, readNewPlan } from './reading.ts'
 import { Staging } from './staging.ts'
 
 export { checkedPath, TakenPaths, usualLimits, type ArchiveLimits } from './archive-rules.ts'
 export { unpack } from './archive.ts'
 
+/** A plan by its id, which is its organisation's own. */
+export interface PlanRef {
+  readonly organisation: string
+  readonly planId: PlanId
+}
+
 /** What plans must know of the runs that use them. */
 export interface PlanRuns {
   /** Ids of the plan's runs that are not over. */
-  activeOf(planId: PlanId): Promise<readonly string[]>
+  activeOf(plan: PlanRef): Promise<readonly string[]>
   /** Stops them and waits until they are over; gives their ids. */
-  stopAllOf(planId: PlanId, reason: string): Promise<readonly string[]>
-  /** Whether a run that is kept was started with this package. */
+  stopAllOf(plan: PlanRef, options: { readonly reason: string; readonly by: string }): Promise<readonly string[]>
+  /** Whether a run that is kept, of whatever organisation, was started with this package. */
   isDigestInUse(digest: string): Promise<boolean>
 }
 
@@ -91,6 +97,7 @@ export interface DeployedPlan {
 }
 
 export interface DeployOptions {
+  readonly organisation: string
   /** Check only: nothing is kept. */
   readonly dryRun: boolean
   /** Put other content in the place of a version of the same name. */
@@ -110,6 +117,8 @@ interface NewPackage {
 /**
  * The registry of plans.
  *
+ * P0. What is registered is an organisation's own. A package is stored once for all who have brought its whole content,
+ *     which tells none of them that there are others.
  * P1. A package is stored once for each content, under its digest, and is whole and on disk before any row names it.
  * P2. A package goes when no version and no run that is kept needs it any more.
  * P3. What changes rows and packages happens one after the other, so that P2 never takes what P1 has just stored.
@@ -150,36 +159,37 @@ export class Plans {
     })
   }
 
-  async list({ after, limit }: { readonly after?: string | undefined; readonly limit: number }): Promise<{
-    readonly plans: PlanSummary[]
-    readonly next: string | null
-  }> {
-    const rows = await selectActive(this.#deps.db.read, { after, limit: limit + 1 })
+  async list(
+    organisation: string,
+    { after, limit }: { readonly after?: string | undefined; readonly limit: number },
+  ): Promise<{ readonly plans: PlanSummary[]; readonly next: string | null }> {
+    const rows = await selectActive(this.#deps.db.read, { organisation, after, limit: limit + 1 })
     const plans = rows.slice(0, limit).map(summaryView)
     return { plans, next: rows.length > limit ? (plans.at(-1)?.id ?? null) : null }
   }
 
-  count(): Promise<number> {
-    return countPlans(this.#deps.db.read)
+  /** The organisation's plans, or with null those of all. */
+  count(organisation: string | null): Promise<number> {
+    return countPlans(this.#deps.db.read, organisation)
   }
 
-  async get(planId: PlanId): Promise<PlanDetails> {
-    const row = await this.#row(planId)
-    return detailsView(row, await selectVersions(this.#deps.db.read, planId))
+  async get(asked: PlanRef): Promise<PlanDetails> {
+    const row = await this.#row(asked)
+    return detailsView(row, await selectVersions(this.#deps.db.read, asked))
   }
 
-  async graph(planId: PlanId, version?: string): Promise<PlanGraph> {
-    const { plan } = await this.load(planId, version)
+  async graph(asked: PlanRef, version?: string): Promise<PlanGraph> {
+    const { planId, plan } = await this.load(asked, version)
     const { nodes, edges } = planGraph(plan)
     return { plan_id: planId, plan_name: plan.name, nodes: [...nodes], edges: [...edges] }
   }
 
   /** One file of the package, as bytes. Throws `plan.file_unknown`. */
   async file(
-    planId: PlanId,
+    asked: PlanRef,
     { path, version }: { readonly path: string; readonly version?: string | undefined },
   ): Promise<{ readonly path: string; readonly bytes: Buffer }> {
-    const { plan, folder } = await this.load(planId, version)
+    const { plan, folder } = await this.load(asked, version)
     // Only what is listed is read, so no path can lead anywhere else.
     if (!plan.files.has(path)) {
       throw new AppError(
@@ -191,48 +201,55 @@ export class Plans {
   }
 
   /** Makes a version that is there the active one. Throws `plan.unknown`, and `input.invalid` for an unknown version. */
-  async rollback(planId: PlanId, version: string): Promise<PlanDetails> {
+  async rollback(asked: PlanRef, version: string): Promise<PlanDetails> {
+    const { organisation, planId } = asked
     await this.#exclusive(async () => {
-      const active = await this.#row(planId)
-      const row = await findVersion(this.#deps.db.read, { planId, version })
-      if (!row) throw new AppError('input.invalid', await this.#unknownVersion(planId, version))
+      const active = await this.#row(asked)
+      const row = await findVersion(this.#deps.db.read, { ...asked, version })
+      if (!row) throw new AppError('input.invalid', await this.#unknownVersion(asked, version))
       if (active.version === version) return
       await this.#deps.db.transaction(async tx => {
-        await setActive(tx, { planId, version })
-        await this.#tell(tx, 'plan:deployed', { plan_id: planId, version, digest: row.digest, status: 'rolled_back' })
+        await setActive(tx, { ...asked, version })
+        const data = { plan_id: planId, version, digest: row.digest, status: 'rolled_back' }
+        await this.#tell(tx, { organisation, event: 'plan:deployed', data })
       })
-      planRolledBack(this.#deps.log, { planId, version })
+      planRolledBack(this.#deps.log, { organisation, planId, version })
     })
-    return this.get(planId)
+    return this.get(asked)
   }
 
   /** Undeploys a plan. Throws `plan.busy` while runs of it are not over, unless they are to be stopped. */
-  async delete(planId: PlanId, { force }: { readonly force: boolean }): Promise<{ readonly stoppedRuns: string[] }> {
-    await this.#row(planId)
-    const stopped = force ? await this.#deps.runs.stopAllOf(planId, 'The plan was undeployed.') : []
+  async delete(
+    asked: PlanRef,
+    { force, by }: { readonly force: boolean; readonly by: string },
+  ): Promise<{ readonly stoppedRuns: string[] }> {
+    const { organisation, planId } = asked
+    await this.#row(asked)
+    const reason = 'The plan was undeployed.'
+    const stopped = force ? await this.#deps.runs.stopAllOf(asked, { reason, by }) : []
     const digests = await this.#exclusive(async () => {
-      await this.#row(planId)
-      const active = await this.#deps.runs.activeOf(planId)
+      await this.#row(asked)
+      const active = await this.#deps.runs.activeOf(asked)
       if (active.length > 0) throw busy(planId, active)
       const gone = await this.#deps.db.transaction(async tx => {
-        await this.#tell(tx, 'plan:deleted', { plan_id: planId })
-        return deletePlan(tx, planId)
+        await this.#tell(tx, { organisation, event: 'plan:deleted', data: { plan_id: planId } })
+        return deletePlan(tx, asked)
       })
       await this.#collect(gone)
       return gone
     })
-    planDeleted(this.#deps.log, { planId, stoppedRuns: stopped.length })
+    planDeleted(this.#deps.log, { organisation, planId, stoppedRuns: stopped.length })
     for (const digest of digests) this.#cache.delete(digest)
     return { stoppedRuns: [...stopped] }
   }
 
   /** The package that new runs take: of a version, else of the active one. */
-  async load(planId: PlanId, version?: string): Promise<DeployedPlan> {
-    const row = await this.#row(planId, version)
+  async load(asked: PlanRef, version?: string): Promise<DeployedPlan> {
+    const row = await this.#row(asked, version)
     return this.loadDigest(row.digest)
   }
 
-  /** A package by its content, also after its plan was replaced or undeployed, as long as a run needs it. */
+  /** A package by its content, which the caller knows from a row of its own, also after its plan was replaced or undeployed, as long as a run needs it. */
   loadDigest(digest: string): Promise<DeployedPlan> {
     return this.#cache.get(digest, () => this.#read(digest))
   }
@@ -241,8 +258,12 @@ export class Plans {
    * Throws `plan.unknown` when the version has gone or has other content by now. To be asked in the transaction that
    * adds a run, so that no run is added to a package that is being removed.
    */
-  async assertDeployed(tx: Tx, { planId, version, digest }: DeployedPlan): Promise<void> {
-    const row = await lockVersion(tx, { planId, version })
+  async assertDeployed(
+    tx: Tx,
+    { organisation, plan }: { readonly organisation: string; readonly plan: DeployedPlan },
+  ): Promise<void> {
+    const { planId, version, digest } = plan
+    const row = await lockVersion(tx, { organisation, planId, version })
     if (row?.digest !== digest) {
       throw new AppError('plan.unknown', `The plan ${planId} was changed or undeployed just now. Try again.`)
     }
@@ -338,24 +359,26 @@ export class Plans {
     return { plan, problems, files, folder, digest: await digestOf(root, files) }
   }
 
-  async #register(found: NewPackage, { replace, signal }: DeployOptions): Promise<DeployReply> {
+  async #register(found: NewPackage, { organisation, replace, signal }: DeployOptions): Promise<DeployReply> {
     const { plan, digest } = found
     const planId = PlanId.parse(plan.id)
-    const known = await findVersion(this.#deps.db.read, { planId, version: plan.version })
+    const version: VersionRef = { organisation, planId, version: plan.version }
+    const known = await findVersion(this.#deps.db.read, version)
     if (known && known.digest !== digest && !replace) throw conflict(planId, plan.version)
-    const active = await activeVersion(this.#deps.db.read, planId)
+    const active = await activeVersion(this.#deps.db.read, version)
     if (known?.digest === digest && active === plan.version) return deployReply(found, 'unchanged')
     signal.throwIfAborted()
     await this.#store(found)
     const status = known?.digest === digest ? 'unchanged' : 'deployed'
     await this.#deps.db.transaction(async tx => {
-      if (status === 'deployed') await putVersion(tx, this.#newRow(found))
-      else await setActive(tx, { planId, version: plan.version })
-      await this.#tell(tx, 'plan:deployed', { plan_id: planId, version: plan.version, digest, status })
+      if (status === 'deployed') await putVersion(tx, this.#newRow(organisation, found))
+      else await setActive(tx, version)
+      const data = { plan_id: planId, version: plan.version, digest, status }
+      await this.#tell(tx, { organisation, event: 'plan:deployed', data })
     })
     if (known && known.digest !== digest) await this.#collect([known.digest])
     const bytes = sizeOf(found.files)
-    planDeployed(this.#deps.log, { planId, version: plan.version, digest, bytes, status })
+    planDeployed(this.#deps.log, { organisation, planId, version: plan.version, digest, bytes, status })
     return deployReply(found, status)
   }
 
@@ -364,8 +387,9 @@ export class Plans {
     if (!(await isThere(target))) await publish(folder, target, { format: 1, dialect: plan.dialect, files })
   }
 
-  #newRow({ plan, digest, files, problems }: NewPackage): VersionRow {
+  #newRow(organisation: string, { plan, digest, files, problems }: NewPackage): VersionRow {
     return {
+      organisation,
       plan_id: plan.id,
       version: plan.version,
       digest,
@@ -412,23 +436,26 @@ export class Plans {
     return { planId: PlanId.parse(plan.id), version: plan.version, digest: digest as Digest, plan, folder }
   }
 
-  async #row(planId: PlanId, version?: string): Promise<VersionRow> {
-    const active = await activeVersion(this.#deps.db.read, planId)
+  async #row(asked: PlanRef, version?: string): Promise<VersionRow> {
+    const active = await activeVersion(this.#deps.db.read, asked)
     if (active === null) {
-      throw new AppError('plan.unknown', `There is no plan ${JSON.stringify(planId)}. \`slipway plans\` lists them.`)
+      throw new AppError(
+        'plan.unknown',
+        `There is no plan ${JSON.stringify(asked.planId)}. \`slipway plans\` lists them.`,
+      )
     }
-    const row = await findVersion(this.#deps.db.read, { planId, version: version ?? active })
-    if (!row) throw new AppError('plan.unknown', await this.#unknownVersion(planId, version ?? active))
+    const row = await findVersion(this.#deps.db.read, { ...asked, version: version ?? active })
+    if (!row) throw new AppError('plan.unknown', await this.#unknownVersion(asked, version ?? active))
     return row
   }
 
-  async #unknownVersion(planId: PlanId, version: string): Promise<string> {
-    const known = (await selectVersions(this.#deps.db.read, planId)).map(row => row.version)
-    return `The plan ${planId} has no version ${JSON.stringify(version)}; it has ${known.slice(0, 20).join(', ')}.`
+  async #unknownVersion(asked: PlanRef, version: string): Promise<string> {
+    const known = (await selectVersions(this.#deps.db.read, asked)).map(row => row.version)
+    return `The plan ${asked.planId} has no version ${JSON.stringify(version)}; it has ${known.slice(0, 20).join(', ')}.`
   }
 
-  #tell(tx: Tx, event: EventName, data: Readonly<Record<string, unknown>>): Promise<void> {
-    return this.#deps.events.append(tx, [{ runId: null, seq: 0, event, ts: this.#deps.now(), data }])
+  #tell(tx: Tx, told: Pick<EventDraft, 'organisation' | 'event' | 'data'>): Promise<void> {
+    return this.#deps.events.append(tx, [{ ...told, runId: null, seq: 0, ts: this.#deps.now() }])
   }
 
   #folderOf(digest: string): string {
@@ -438,21 +465,6 @@ export class Plans {
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     return this.#deps.db.exclusive('plans', work)
   }
-}
-
-function deployReply({ plan, digest, problems }: NewPackage, status: DeployReply['status']): DeployReply {
-  return {
-    status,
-    plan_id: PlanId.parse(plan.id),
-    plan_name: plan.name,
-    version: plan.version,
-    digest,
-    problems: [...problems],
-  }
-}
-
-function sizeOf(files: readonly PackageFile[]): number {
-  return files.reduce((sum, file) => sum + file.size_bytes, 0)
 }
 
 function conflict(planId: PlanId, version: string): AppError {

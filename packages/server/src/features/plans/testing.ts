@@ -8,6 +8,7 @@ import { defaultSettings } from '#app/config'
 import { openDatabase, type Database } from '#db/database'
 import { EventLog } from '#features/events/events'
 import { createListener } from '#http/listener'
+import { testVerifier } from '#http/testing'
 import { silentLogger } from '#observe/log'
 import { planRoutes } from './plan-routes.ts'
 import { Plans, type PlanRuns, type PlansDeps } from './plans.ts'
@@ -78,6 +79,7 @@ export async function openBed({ folder, over = {} }: BedOptions = {}): Promise<B
   const listener = await createListener({
     handlers: planRoutes(plans),
     settings: defaultSettings({ port: 0 }),
+    verifier: testVerifier(null),
     logger: silentLogger(),
   })
   const url = await listener.listen()

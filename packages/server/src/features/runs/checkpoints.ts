@@ -13,13 +13,14 @@ import { AppError } from '@slipway/protocol/errors'
 import { PlanId } from '@slipway/protocol/plans'
 import type { DeployedPlan } from '#features/plans/plans'
 import { findStepOfCycle, selectPlacesInCycle, selectSteps, type StepRow } from './journal-store.ts'
+import { knownRun, type RunRef } from './known-run.ts'
 import { preparedPlan } from './prepared-plan.ts'
 import type { RunControl } from './run-control.ts'
 import { RunFolder } from './run-folder.ts'
 import { decodeInputs, encodeInputs, resolveInputs, resolveValues, type RunInputs } from './run-inputs.ts'
-import type { RunDraft, RunStarter, RunTerms } from './run-starter.ts'
+import type { RunDraft, RunRequest, RunStarter, RunTerms } from './run-starter.ts'
 import type { RunStates } from './run-states.ts'
-import { findContent, findRun, type RunRow } from './run-store.ts'
+import { findContent, type RunRow } from './run-store.ts'
 import { ValueWriter } from './run-values.ts'
 import type { RunsDeps } from './runs.ts'
 
@@ -53,10 +54,11 @@ export class Checkpoints {
   }
 
   async list(
-    runId: string,
+    run: RunRef,
     filter: CheckpointFilter,
   ): Promise<{ readonly checkpoints: Checkpoint[]; readonly next: number | null }> {
-    const row = await this.#row(runId)
+    const row = await this.#row(run)
+    const { id: runId } = row
     const { read } = this.#deps.db
     const { limit, flowIndex, cycle } = filter
     const newestFirst = filter.order === 'desc'
@@ -75,28 +77,27 @@ export class Checkpoints {
   }
 
   /** Takes a run that rests back to a position and lets it go on from there. */
-  async resume(runId: string, position: AskedPosition): Promise<RunRow> {
-    const row = await this.#row(runId)
+  async resume(run: RunRef, position: AskedPosition): Promise<RunRow> {
+    const row = await this.#row(run)
     if (position.step === undefined && position.cycle === undefined && row.status === 'paused')
-      return this.#deps.control.resume(runId)
+      return this.#deps.control.resume(run)
     if (!['paused', 'waiting', 'completed', 'failed'].includes(row.status))
       throw new AppError('run.state', `Pause the run before it is taken back; it is ${row.status}.`)
     const step = await this.#stepOf(row, position)
     const snapshot = await this.#deps.states.at(row, step)
     const asked = { command: { type: 'restore', snapshot }, cancelAs: null, toStep: step } as const
-    const { run } = await this.#deps.control.ask(runId, asked, { goesOn: true })
-    return run
+    return (await this.#deps.control.ask(run, asked, { goesOn: true })).run
   }
 
   /** Starts a run from a position of another one, of the same package or of a deployed plan. */
   async fork(
-    runId: string,
+    run: RunRef,
     body: ForkRun,
     given: { readonly inputs: PyDict; readonly overrides: PyDict },
   ): Promise<RunRow> {
-    const source = await this.#row(runId)
-    const requestHash = hashOf(runId, body, given)
-    return this.#deps.starter.begin(termsOf(body), requestHash, () => this.#draft(source, { body, given, requestHash }))
+    const source = await this.#row(run)
+    const request: RunRequest = { by: run.by, terms: termsOf(body), requestHash: hashOf(run.runId, body, given) }
+    return this.#deps.starter.begin(request, () => this.#draft(source, { body, given, request }))
   }
 
   async #draft(
@@ -104,10 +105,10 @@ export class Checkpoints {
     asked: {
       readonly body: ForkRun
       readonly given: { readonly inputs: PyDict; readonly overrides: PyDict }
-      readonly requestHash: string
+      readonly request: RunRequest
     },
   ): Promise<RunDraft> {
-    const { body, given, requestHash } = asked
+    const { body, given, request } = asked
     const step = await this.#stepOf(source, body)
     const saved = await this.#deps.states.at(source, step)
     const plan = await this.#target(source, body)
@@ -126,8 +127,7 @@ export class Checkpoints {
     const values = new ValueWriter(source.family)
     const { kept, discarded, reset } = found
     return {
-      terms: termsOf(body),
-      requestHash,
+      ...request,
       plan,
       inputs: encodeInputs(inputs),
       uploads,
@@ -173,7 +173,8 @@ export class Checkpoints {
   #target(source: RunRow, body: ForkRun): Promise<DeployedPlan> {
     const { plans } = this.#deps
     if (body.plan_id === undefined && body.version === undefined) return plans.loadDigest(source.plan_digest)
-    return plans.load(body.plan_id ?? PlanId.parse(source.plan_id), body.version)
+    const { organisation } = source
+    return plans.load({ organisation, planId: body.plan_id ?? PlanId.parse(source.plan_id) }, body.version)
   }
 
   async #stepOf(row: RunRow, { step, cycle, inference_count: count }: AskedPosition): Promise<number> {
@@ -185,10 +186,8 @@ export class Checkpoints {
     throw new AppError('checkpoint.unknown', `The run has no checkpoint in cycle ${cycle} with that number.`)
   }
 
-  async #row(runId: string): Promise<RunRow> {
-    const row = await findRun(this.#deps.db.read, runId)
-    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
-    return row
+  #row(run: RunRef): Promise<RunRow> {
+    return knownRun(this.#deps.db.read, run)
   }
 }
 

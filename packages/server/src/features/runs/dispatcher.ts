@@ -318,7 +318,7 @@ export class Dispatcher implements AsyncDisposable {
       const seq = current.seq + 1
       await updateRun(tx, row.id, { ...change, seq, owner: null, lease_until: null })
       await updateContent(tx, row.id, content)
-      await events.append(tx, [{ runId: row.id, seq, ts: now(), ...event }])
+      await events.append(tx, [{ organisation: row.organisation, runId: row.id, seq, ts: now(), ...event }])
     })
   }
 

@@ -9,8 +9,22 @@ export async function insertInput(tx: Tx, input: InputRow): Promise<void> {
   await tx.sql.insertInto('run_input').values(input).execute()
 }
 
+/** For the server itself; whoever asks from outside gets `findInputOf`. */
 export function findInput(reader: Reader, id: string): Promise<InputRow | undefined> {
   return reader.selectFrom('run_input').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+export function findInputOf(
+  reader: Reader,
+  { organisation, id }: { readonly organisation: string; readonly id: string },
+): Promise<InputRow | undefined> {
+  return reader
+    .selectFrom('run_input')
+    .innerJoin('run', 'run.id', 'run_input.run_id')
+    .selectAll('run_input')
+    .where('run_input.id', '=', id)
+    .where('run.organisation', '=', organisation)
+    .executeTakeFirst()
 }
 
 export function findInputByKey(reader: Reader, runId: string, key: string): Promise<InputRow | undefined> {
@@ -33,6 +47,7 @@ export function selectAnswered(reader: Reader, runId: string): Promise<{ key: st
 }
 
 export interface InputFilter {
+  readonly organisation: string
   readonly runId?: string | undefined
   /** Where the page before this one ended. */
   readonly after?: { readonly askedAt: number; readonly id: string } | undefined
@@ -40,11 +55,15 @@ export interface InputFilter {
 }
 
 /** Questions without an answer whose run is not over, oldest first. */
-export function selectOpenInputs(reader: Reader, { runId, after, limit }: InputFilter): Promise<InputRow[]> {
+export function selectOpenInputs(
+  reader: Reader,
+  { organisation, runId, after, limit }: InputFilter,
+): Promise<InputRow[]> {
   return reader
     .selectFrom('run_input')
     .innerJoin('run', 'run.id', 'run_input.run_id')
     .selectAll('run_input')
+    .where('run.organisation', '=', organisation)
     .where('run_input.answer', 'is', null)
     .where('run.status', 'in', unfinished)
     .$if(runId !== undefined, query => query.where('run_input.run_id', '=', runId ?? ''))

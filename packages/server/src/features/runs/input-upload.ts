@@ -6,10 +6,10 @@ import { AppError } from '@slipway/protocol/errors'
 import { receiveFiles, type ReceivedFile } from '#http/upload'
 import type { Database } from '#db/database'
 import type { Plans } from '#features/plans/plans'
-import type { People } from './people.ts'
+import type { People, QuestionRef } from './people.ts'
 import { RunFiles } from './run-files.ts'
 import { RunFolder } from './run-folder.ts'
-import { findRun } from './run-store.ts'
+import { findRunOf } from './run-store.ts'
 
 export interface InputUploadDeps {
   readonly db: Database
@@ -32,21 +32,21 @@ export class InputUpload {
 
   /**
    * Resolves with the paths of the files, as the plan sees them, once files and answer are on disk. Throws
-   * `input.unknown`, `input.invalid` for a question that asks for something else, and what `receiveFiles` throws.
+   * `question.unknown`, `input.invalid` for a question that asks for something else, and what `receiveFiles` throws.
    */
   async answer(
-    inputId: string,
+    question: QuestionRef,
     { request, signal }: { readonly request: IncomingMessage; readonly signal: AbortSignal },
   ): Promise<readonly string[]> {
     const { people, runsDir, maxBytes } = this.#deps
-    const { run_id: runId, type } = await people.get(inputId)
+    const { run_id: runId, type } = await people.get(question)
     if (type !== 'multi_file_input')
       throw new AppError('input.invalid', 'This question does not ask for files. Answer it with `submit`.')
     const staging = join(runsDir, '.incoming', randomBytes(8).toString('hex'))
     try {
       await mkdir(staging, { recursive: true })
       const received = await receiveFiles(request, { field: 'file', maxBytes, mostFiles, folder: staging, signal })
-      return await this.#keep(received, { inputId, runId })
+      return await this.#keep(received, { question, runId })
     } finally {
       await rm(staging, { recursive: true, force: true })
     }
@@ -54,11 +54,12 @@ export class InputUpload {
 
   async #keep(
     received: readonly ReceivedFile[],
-    { inputId, runId }: { readonly inputId: string; readonly runId: string },
+    { question, runId }: { readonly question: QuestionRef; readonly runId: string },
   ): Promise<readonly string[]> {
     const { db, plans, people, runsDir } = this.#deps
-    const row = await findRun(db.read, runId)
-    if (!row) throw new AppError('input.unknown', `No open question has the id ${inputId}.`)
+    const { by, id: inputId } = question
+    const row = await findRunOf(db.read, { organisation: by.organisation, runId })
+    if (!row) throw new AppError('question.unknown', `No open question has the id ${inputId}.`)
     const { baseDir } = (await plans.loadDigest(row.plan_digest)).plan
     const folder = new RunFolder(runsDir, runId)
     // Every upload has a folder of its own, so that two of the same question do not mix.
@@ -75,7 +76,7 @@ export class InputUpload {
         : null
       for (const { path } of files) await work?.copyIn(path, join(folder.uploads, inPackage(path)))
       const paths = files.map(({ path }) => path)
-      await people.answer(inputId, paths)
+      await people.answer(question, paths)
       return paths
     } catch (error) {
       for (const root of [folder.uploads, folder.work])

@@ -11,6 +11,7 @@ import {
 } from '@slipway/protocol/debugging'
 import { handle, type Handler } from '#http/handler'
 import { page } from '#http/reply'
+import { runOf } from './known-run.ts'
 import type { Inspector } from './inspector.ts'
 import type { RunDiffs } from './run-diff.ts'
 
@@ -22,35 +23,42 @@ export function inspectionRoutes({
   readonly diffs: RunDiffs
 }): Handler[] {
   return [
-    handle(listReferences, ({ params, query }) => inspector.references(params.id, query.step)),
-    handle(getReference, ({ params, query }) => {
-      const { step, at = [], offset, limit } = query
-      return inspector.reference(params.id, params.concept, { step, at: [at].flat(), offset, limit })
+    handle(listReferences, request => inspector.references(runOf(request), request.query.step)),
+    handle(getReference, request => {
+      const { step, at = [], offset, limit } = request.query
+      return inspector.reference(runOf(request), request.params.concept, { step, at: [at].flat(), offset, limit })
     }),
-    handle(getReferenceHistory, async ({ params, query, url, signal }) => {
-      const { items, next } = await inspector.referenceHistory(params.id, params.concept, { ...query, signal })
+    handle(getReferenceHistory, async request => {
+      const { params, query, url, signal } = request
+      const { items, next } = await inspector.referenceHistory(runOf(request), params.concept, { ...query, signal })
       return page([...items], { url, next })
     }),
-    handle(listSteps, async ({ params, query, url }) => {
+    handle(listSteps, async request => {
+      const { query, url } = request
       const { after, limit, flow_index: flowIndex } = query
-      const { items, next } = await inspector.steps(params.id, { after, limit, flowIndex })
+      const { items, next } = await inspector.steps(runOf(request), { after, limit, flowIndex })
       return page([...items], { url, next })
     }),
-    handle(getFlowHistory, async ({ params, query, url }) => {
-      const { items, next } = await inspector.flowHistory(params.id, params.flow_index, query)
+    handle(getFlowHistory, async request => {
+      const { params, query, url } = request
+      const { items, next } = await inspector.flowHistory(runOf(request), params.flow_index, query)
       return page([...items], { url, next })
     }),
-    handle(getRunLogs, async ({ params, query, url }) => {
+    handle(getRunLogs, async request => {
+      const { query, url } = request
       const { after, limit, flow_index: flowIndex, level } = query
-      const { items, next } = await inspector.logs(params.id, { after, limit, flowIndex, level })
+      const { items, next } = await inspector.logs(runOf(request), { after, limit, flowIndex, level })
       return page([...items], { url, next })
     }),
-    handle(getDependents, async ({ params }) => ({
-      flow_indexes: await inspector.dependents(params.id, params.concept),
+    handle(getDependents, async request => ({
+      flow_indexes: await inspector.dependents(runOf(request), request.params.concept),
     })),
-    handle(getDescendants, async ({ params }) => ({
-      flow_indexes: await inspector.descendants(params.id, params.flow_index),
+    handle(getDescendants, async request => ({
+      flow_indexes: await inspector.descendants(runOf(request), request.params.flow_index),
     })),
-    handle(diffRuns, ({ params, query, signal }) => diffs.diff(params.a, params.b, { limit: query.limit, signal })),
+    handle(diffRuns, ({ identity: by, params, query, signal }) => {
+      const runs = { a: { by, runId: params.a }, b: { by, runId: params.b } }
+      return diffs.diff(runs, { limit: query.limit, signal })
+    }),
   ]
 }

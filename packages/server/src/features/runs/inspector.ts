@@ -12,9 +12,10 @@ import { AppError } from '@slipway/protocol/errors'
 import { excerptOf } from './excerpt.ts'
 import { isWrite } from './write-log.ts'
 import { selectSteps } from './journal-store.ts'
+import { knownRun, type RunRef } from './known-run.ts'
 import { toLogLine } from './run-logs.ts'
 import type { Moment, RunStates } from './run-states.ts'
-import { findRun, type RunRow } from './run-store.ts'
+import type { RunRow } from './run-store.ts'
 import type { RunsDeps } from './runs.ts'
 import { toStepView } from './step-view.ts'
 import { tensorPart, type AskedPart } from './tensor-page.ts'
@@ -48,8 +49,8 @@ export class Inspector {
   }
 
   /** Every concept of the plan as it was after record `step`, or is now, in the order of the plan. */
-  async references(runId: string, step?: number): Promise<ConceptState[]> {
-    const row = await this.#row(runId)
+  async references(run: RunRef, step?: number): Promise<ConceptState[]> {
+    const row = await this.#row(run)
     const program = await this.#deps.states.program(row)
     const { concepts } = await this.#deps.states.at(row, step ?? row.records)
     const saved = new Map(concepts.map(concept => [concept.name, concept]))
@@ -57,11 +58,11 @@ export class Inspector {
   }
 
   async reference(
-    runId: string,
+    run: RunRef,
     name: string,
     { step, ...part }: AskedPart & { readonly step?: number | undefined },
   ): Promise<ReferencePage> {
-    const row = await this.#row(runId)
+    const row = await this.#row(run)
     const { states } = this.#deps
     const entry = await this.#concept(row, name)
     const concept = entry.conceptName
@@ -74,7 +75,7 @@ export class Inspector {
 
   /** Without `after` the list begins with what the concept was given, where it was given something. */
   async referenceHistory(
-    runId: string,
+    run: RunRef,
     name: string,
     {
       after,
@@ -82,7 +83,7 @@ export class Inspector {
       signal,
     }: { readonly after?: number | undefined; readonly limit: number; readonly signal: AbortSignal },
   ): Promise<Page<ValueChange>> {
-    const row = await this.#row(runId)
+    const row = await this.#row(run)
     const { states } = this.#deps
     const { conceptName: concept } = await this.#concept(row, name)
     const { step: begin } = await states.beginning(row)
@@ -104,30 +105,30 @@ export class Inspector {
   }
 
   async steps(
-    runId: string,
+    run: RunRef,
     { flowIndex, ...paging }: Paging & { readonly flowIndex?: string | undefined },
   ): Promise<Page<StepView>> {
-    const row = await this.#row(runId)
+    const row = await this.#row(run)
     return this.#steps(row, { ...paging, flowIndex })
   }
 
-  async flowHistory(runId: string, flowIndex: string, paging: Paging): Promise<Page<StepView>> {
-    const row = await this.#row(runId)
+  async flowHistory(run: RunRef, flowIndex: string, paging: Paging): Promise<Page<StepView>> {
+    const row = await this.#row(run)
     knownStep(await this.#deps.states.program(row), flowIndex)
     return this.#steps(row, { ...paging, flowIndex })
   }
 
   /** May have fewer lines than asked for where most events are no lines of this kind. */
   async logs(
-    runId: string,
+    run: RunRef,
     filter: Paging & { readonly flowIndex?: string | undefined; readonly level?: LogLine['level'] | undefined },
   ): Promise<Page<LogLine>> {
-    await this.#row(runId)
+    const { organisation, id: runId } = await this.#row(run)
     const { flowIndex, level, limit } = filter
     const items: LogLine[] = []
     let { after } = filter
     for (let read = 0; read < mostEvents; read += eventsPerPage) {
-      const events = await this.#deps.events.read(runId, after, eventsPerPage)
+      const events = await this.#deps.events.read({ organisation, runId }, { after, limit: eventsPerPage })
       for (const event of events) {
         after = event.seq
         const line = toLogLine(event)
@@ -142,8 +143,8 @@ export class Inspector {
   }
 
   /** The steps that would run again if the concept got another value now, in flow order. */
-  async dependents(runId: string, name: string): Promise<string[]> {
-    const row = await this.#row(runId)
+  async dependents(run: RunRef, name: string): Promise<string[]> {
+    const row = await this.#row(run)
     const { conceptName: concept } = await this.#concept(row, name)
     const state = await this.#deps.states.stateAt(row, row.records)
     const value = { data: null, axes: null }
@@ -151,8 +152,8 @@ export class Inspector {
   }
 
   /** The steps that a re-run from this one would execute again now, itself included, in flow order. */
-  async descendants(runId: string, flowIndex: string): Promise<string[]> {
-    const row = await this.#row(runId)
+  async descendants(run: RunRef, flowIndex: string): Promise<string[]> {
+    const row = await this.#row(run)
     const state = await this.#deps.states.stateAt(row, row.records)
     knownStep(state.program, flowIndex)
     return resetBy({ type: 'rerun', flowIndex }, state)
@@ -179,10 +180,8 @@ export class Inspector {
     throw new AppError('concept.unknown', `${why} \`references\` of the run lists them by their exact names.`)
   }
 
-  async #row(runId: string): Promise<RunRow> {
-    const row = await findRun(this.#deps.db.read, runId)
-    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
-    return row
+  #row(run: RunRef): Promise<RunRow> {
+    return knownRun(this.#deps.db.read, run)
   }
 }
 

@@ -17,7 +17,7 @@ async function addRuns(db: Database, ids: readonly string[]): Promise<void> {
 function entry(runId: string, seq: number, lease = 0): JournalEntry {
   return {
     position: { id: runId, lease, from: seq - 1, seq, entries: 0, records: 0, emitted: 0, starts: 0 },
-    events: [{ runId, seq, event: 'cycle:started', ts: seq, data: {} }],
+    events: [{ organisation: 'default', runId, seq, event: 'cycle:started', ts: seq, data: {} }],
   }
 }
 
@@ -45,7 +45,9 @@ onDatabases('journal', databases => {
     const journal = new Journal(counting.db, log)
     await Promise.all(runs.flatMap(run => [1, 2, 3].map(seq => journal.append(entry(run, seq)))))
     expect(counting.commits()).toBe(1)
-    expect((await log.read('run7', 0, 10)).map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(
+      (await log.read({ organisation: 'default', runId: 'run7' }, { after: 0, limit: 10 })).map(({ seq }) => seq),
+    ).toEqual([1, 2, 3])
     expect((await findRun(db.read, 'run7'))?.seq).toBe(3)
   })
 
@@ -64,7 +66,9 @@ onDatabases('journal', databases => {
     await expect(journal.append(entry('a', 3))).rejects.toThrow()
     journal.restart('a')
     await journal.append(entry('a', 2))
-    expect((await log.read('a', 0, 10)).map(({ seq }) => seq)).toEqual([1, 2])
+    expect(
+      (await log.read({ organisation: 'default', runId: 'a' }, { after: 0, limit: 10 })).map(({ seq }) => seq),
+    ).toEqual([1, 2])
   })
 
   test('[RUN-26] a run that another server has taken over is not written any more', async () => {
@@ -80,8 +84,8 @@ onDatabases('journal', databases => {
     const own = journal.append(entry('b', 1, 1))
     await expect(late).rejects.toMatchObject({ code: 'run.lost' })
     await own
-    expect(await log.read('a', 0, 10)).toEqual([])
-    expect(await log.read('b', 0, 10)).toHaveLength(1)
+    expect(await log.read({ organisation: 'default', runId: 'a' }, { after: 0, limit: 10 })).toEqual([])
+    expect(await log.read({ organisation: 'default', runId: 'b' }, { after: 0, limit: 10 })).toHaveLength(1)
   })
 
   test('[RUN-27] no more runs are driven than all servers together may drive', async () => {

@@ -145,10 +145,10 @@ export async function selectOwners(reader: Reader, except: string): Promise<stri
 }
 
 /** Runs that should have been over by now. */
-export function selectOverdue(reader: Reader, dialect: string): Promise<{ id: string }[]> {
+export function selectOverdue(reader: Reader, dialect: string): Promise<{ id: string; organisation: string }[]> {
   return reader
     .selectFrom('run')
-    .select('id')
+    .select(['id', 'organisation'])
     .where('completed_at', 'is', null)
     .where('deadline_at', '<=', databaseNow(dialect))
     .where('status', '!=', 'stopping')

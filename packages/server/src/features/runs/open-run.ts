@@ -67,6 +67,7 @@ export async function openRun(row: RunRow, deps: OpenRunDeps): Promise<OpenedRun
     now: deps.now,
   })
   const driver: RunDriver = new RunDriver({
+    organisation: row.organisation,
     runId: row.id,
     engine,
     journal: deps.journal,
@@ -162,7 +163,8 @@ async function readStored(row: RunRow, { db, events }: OpenRunDeps): Promise<Sto
       return { type: 'command', n: n ?? 0, starts: starts ?? 0, ...readCommand(command, values) } as const
     }),
   ].sort((a, b) => a.n - b.n)
-  const begun = isNew ? [] : await events.named(row.id, ['llm:call_started', 'tool:call_started'], snapshot?.seq ?? 0)
+  const source = { organisation: row.organisation, runId: row.id }
+  const begun = isNew ? [] : await events.named(source, ['llm:call_started', 'tool:call_started'], snapshot?.seq ?? 0)
   const answered = new Set(calls.map(({ key }) => key))
   const keys = begun.map(event => String(event['key'])).filter(key => !answered.has(key))
   return {

@@ -8,11 +8,13 @@ import {
   answerInput,
   findInput,
   findInputByKey,
+  findInputOf,
   selectAnswered,
   selectExpired,
   selectOpenInputs,
   type InputRow,
 } from './input-store.ts'
+import type { Caller } from './known-run.ts'
 import { lockRun, unfinished, updateRunIf } from './run-store.ts'
 
 /** What a person may answer: text, a yes or no, or paths of files. */
@@ -28,6 +30,12 @@ export interface Question {
   readonly initialText: string | null
   /** After how many milliseconds it closes by itself; null when it stays open. */
   readonly openForMs: number | null
+}
+
+/** A question as somebody asks for it. Those of other organisations are not there. */
+export interface QuestionRef {
+  readonly by: Caller
+  readonly id: string
 }
 
 interface Closed {
@@ -79,19 +87,19 @@ export class People {
     return { inputId: id, answer: readEnd(row) }
   }
 
-  /** Throws `input.unknown` for a question that is not open and `input.invalid` for an answer of the wrong kind. */
-  async answer(id: string, answer: Answer): Promise<InputRow> {
-    const input = await this.#open(id)
+  /** Throws `question.unknown` for a question that is not open and `input.invalid` for an answer of the wrong kind. */
+  async answer(asked: QuestionRef, answer: Answer): Promise<InputRow> {
+    const input = await this.#open(asked)
     checkKind(input, answer)
-    if (!(await this.#end(input, { answer: JSON.stringify(answer), closed: null }))) throw unknownInput(id)
+    if (!(await this.#end(input, { answer: JSON.stringify(answer), closed: null }))) throw unknownInput(input.id)
     return input
   }
 
   /** Closes a question without an answer: the step that asks fails. */
-  async cancel(id: string, reason: string): Promise<void> {
-    const input = await this.#open(id)
+  async cancel(asked: QuestionRef, reason: string): Promise<void> {
+    const input = await this.#open(asked)
     const closed = await this.#end(input, { answer: JSON.stringify(reason), closed: 'cancelled' })
-    if (!closed) throw unknownInput(id)
+    if (!closed) throw unknownInput(input.id)
   }
 
   /** Closes the questions whose time is over. */
@@ -103,17 +111,25 @@ export class People {
     }
   }
 
-  async get(id: string): Promise<PendingInput> {
-    return toPendingInput(await this.#open(id))
+  async get(asked: QuestionRef): Promise<PendingInput> {
+    return toPendingInput(await this.#open(asked))
   }
 
-  async open(filter: {
-    readonly runId: string | undefined
-    readonly limit: number
-    readonly after?: string | undefined
-  }): Promise<InputPage> {
+  async open(
+    { organisation }: Pick<Caller, 'organisation'>,
+    filter: {
+      readonly runId: string | undefined
+      readonly limit: number
+      readonly after?: string | undefined
+    },
+  ): Promise<InputPage> {
     const { runId, limit } = filter
-    const rows = await selectOpenInputs(this.#db.read, { runId, limit: limit + 1, after: placeOf(filter.after) })
+    const rows = await selectOpenInputs(this.#db.read, {
+      organisation,
+      runId,
+      limit: limit + 1,
+      after: placeOf(filter.after),
+    })
     const page = rows.slice(0, limit)
     const last = page.at(-1)
     return {
@@ -128,8 +144,8 @@ export class People {
     for (const { key } of await selectAnswered(this.#db.read, runId)) this.#waiting.get(inputId({ runId, key }))?.()
   }
 
-  async #open(id: string): Promise<InputRow> {
-    const input = await findInput(this.#db.read, id)
+  async #open({ by, id }: QuestionRef): Promise<InputRow> {
+    const input = await findInputOf(this.#db.read, { organisation: by.organisation, id })
     if (!input || input.answer !== null) throw unknownInput(id)
     return input
   }
@@ -250,5 +266,5 @@ function readEnd({ answer, closed }: InputRow): Answer {
 }
 
 function unknownInput(id: string): AppError {
-  return new AppError('input.unknown', `No open question has the id ${id}. \`slipway inputs\` lists the open ones.`)
+  return new AppError('question.unknown', `No open question has the id ${id}. \`slipway inputs\` lists the open ones.`)
 }

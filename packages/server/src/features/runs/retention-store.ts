@@ -3,6 +3,7 @@ import { AppError } from '@slipway/protocol/errors'
 import type { Reader, Tx } from '#db/database'
 import type { RunRemainsTable, RunTable } from '#db/tables/runs'
 import { databaseNow } from './lease-store.ts'
+import type { OwnRun } from './run-store.ts'
 
 export type RemainsRow = RunRemainsTable
 
@@ -14,28 +15,46 @@ export type OverRun = Pick<Selectable<RunTable>, 'id' | 'plan_id' | 'plan_digest
 const overStates = ['completed', 'failed']
 const columns = ['id', 'plan_id', 'plan_digest', 'family', 'completed_at'] as const
 
-/** Plans that have runs that are over, by id, whether they are deployed or not. */
+/** A plan as runs name it; it may be deployed no more. */
+export interface PlanOfRuns {
+  readonly organisation: string
+  readonly planId: string
+}
+
+/** Plans that have runs that are over, by organisation and id, whether they are deployed or not. */
 export async function selectPlansWithRuns(
   reader: Reader,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<string[]> {
+  { only, after, limit }: { readonly only: string | null; readonly after: PlanOfRuns; readonly limit: number },
+): Promise<PlanOfRuns[]> {
   const rows = await reader
     .selectFrom('run')
-    .select('plan_id')
+    .select(['organisation', 'plan_id'])
     .where('completed_at', 'is not', null)
-    .where('plan_id', '>', after)
-    .groupBy('plan_id')
+    .$if(only !== null, query => query.where('organisation', '=', only))
+    .where(eb =>
+      eb.or([
+        eb('organisation', '>', after.organisation),
+        eb.and([eb('organisation', '=', after.organisation), eb('plan_id', '>', after.planId)]),
+      ]),
+    )
+    .groupBy(['organisation', 'plan_id'])
+    .orderBy('organisation')
     .orderBy('plan_id')
     .limit(limit)
     .execute()
-  return rows.map(row => row.plan_id)
+  return rows.map(({ organisation, plan_id: planId }) => ({ organisation, planId }))
 }
 
 /** The run of a plan that ended `place` runs before the newest one that is over; 0 is the newest. */
-export function findOverRun(reader: Reader, planId: string, place: number): Promise<OverRun | undefined> {
+export function findOverRun(
+  reader: Reader,
+  { organisation, planId }: PlanOfRuns,
+  place: number,
+): Promise<OverRun | undefined> {
   return reader
     .selectFrom('run')
     .select(columns)
+    .where('organisation', '=', organisation)
     .where('plan_id', '=', planId)
     .where('completed_at', 'is not', null)
     .orderBy('completed_at', 'desc')
@@ -47,7 +66,7 @@ export function findOverRun(reader: Reader, planId: string, place: number): Prom
 }
 
 export interface Expiry {
-  readonly planId: string
+  readonly plan: PlanOfRuns
   /** The newest run that may go; all may where it is null. */
   readonly upTo: OverRun | null
   /** Runs that ended, and were imported, at this time or before go. */
@@ -56,11 +75,12 @@ export interface Expiry {
 }
 
 /** Runs that are over and may go, those that ended first before the others. */
-export function selectExpired(reader: Reader, { planId, upTo, before, limit }: Expiry): Promise<OverRun[]> {
+export function selectExpired(reader: Reader, { plan, upTo, before, limit }: Expiry): Promise<OverRun[]> {
   return reader
     .selectFrom('run')
     .select(columns)
-    .where('plan_id', '=', planId)
+    .where('organisation', '=', plan.organisation)
+    .where('plan_id', '=', plan.planId)
     .where('status', 'in', overStates)
     .where('completed_at', '<=', before)
     .where(eb => eb.or([eb('imported_at', 'is', null), eb('imported_at', '<=', before)]))
@@ -103,16 +123,30 @@ export async function deleteRunRow(
   return remains
 }
 
-/** Throws `run.conflict` while parts of a deleted run are left that a new run of this id would take for its own. */
-export async function assertNoRemains(tx: Tx, runId: string): Promise<void> {
+/**
+ * Throws `run.conflict` while parts of a deleted run are left that a new run of this id would take for its own, or forks
+ * of it that are another organisation's: values are shared in a family.
+ */
+export async function assertNoRemains(tx: Tx, { organisation, runId }: OwnRun): Promise<void> {
   const row = await tx.sql
     .selectFrom('run_remains')
     .select('run_id')
     .where(eb => eb.or([eb('run_id', '=', runId), eb('family', '=', runId)]))
     .limit(1)
     .executeTakeFirst()
-  if (!row) return
-  throw new AppError('run.conflict', `A run ${runId} is just being deleted. Choose another id, or try again later.`)
+  if (row) throw beingDeleted(runId)
+  const foreign = await tx.sql
+    .selectFrom('run')
+    .select('id')
+    .where('family', '=', runId)
+    .where('organisation', '!=', organisation)
+    .limit(1)
+    .executeTakeFirst()
+  if (foreign) throw new AppError('run.conflict', `The id ${runId} is taken. Choose another one.`)
+}
+
+function beingDeleted(runId: string): AppError {
+  return new AppError('run.conflict', `A run ${runId} is just being deleted. Choose another id, or try again later.`)
 }
 
 /** Keeps a run from being deleted until the transaction ends; false when there is none any more. */

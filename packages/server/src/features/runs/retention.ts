@@ -23,10 +23,11 @@ import {
   selectRemains,
   selectUncompacted,
   type OverRun,
+  type PlanOfRuns,
   type RemainsRow,
 } from './retention-store.ts'
+import { knownRun, type Caller, type RunRef } from './known-run.ts'
 import { RunFolder } from './run-folder.ts'
-import { findRun } from './run-store.ts'
 
 export interface RetentionDeps {
   readonly db: Database
@@ -92,12 +93,11 @@ export class Retention implements AsyncDisposable {
   }
 
   /** Deletes one run. Throws `run.unknown`, and `run.state` for one that is not over. */
-  async delete(runId: string): Promise<void> {
-    const row = await findRun(this.#deps.db.read, runId)
-    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
+  async delete(run: RunRef): Promise<void> {
+    const row = await knownRun(this.#deps.db.read, run)
     const { completed_at: completedAt } = row
     // What drove it may still be letting go of its files.
-    if (completedAt !== null) await this.#deps.settled(runId)
+    if (completedAt !== null) await this.#deps.settled(row.id)
     const remains = completedAt === null ? null : await this.#takeAway({ ...row, completed_at: completedAt })
     if (remains === null)
       throw new AppError(
@@ -109,11 +109,12 @@ export class Retention implements AsyncDisposable {
   }
 
   /** Deletes what a request asks for, or the policies say; what remains of the runs goes in the background. */
-  async prune(request: PruneRequest): Promise<PruneReply> {
+  async prune({ organisation }: Pick<Caller, 'organisation'>, request: PruneRequest): Promise<PruneReply> {
     const found: OverRun[] = []
-    for await (const planId of this.#plans(request.plan_id)) {
+    const only = request.plan_id === undefined ? null : { organisation, planId: request.plan_id }
+    for await (const plan of only === null ? this.#plans(organisation) : [only]) {
       const room = request.limit + 1 - found.length
-      found.push(...(await this.#expired(planId, { request, limit: room })))
+      found.push(...(await this.#expired(plan, { request, limit: room })))
       if (found.length > request.limit) break
     }
     const asked = found.slice(0, request.limit)
@@ -148,7 +149,7 @@ export class Retention implements AsyncDisposable {
     return this.#exclusive(async () => {
       await this.#tidy(this.#deps.db.dialect === 'sqlite' ? 0 : abandonedMs)
       let deleted = 0
-      for await (const planId of this.#plans()) deleted += await this.#applyPolicy(planId)
+      for await (const plan of this.#plans(null)) deleted += await this.#applyPolicy(plan)
       if (deleted > 0) runsDeleted(this.#deps.log, { runs: deleted, because: 'policy' })
       await this.#compactAll()
       while ((await this.#deps.db.reclaim()) && !this.#stop.signal.aborted) await this.#breathe()
@@ -182,48 +183,46 @@ export class Retention implements AsyncDisposable {
     if (!this.#stop.signal.aborted) retentionFailed(this.#deps.log, { error })
   }
 
-  async *#plans(only?: string): AsyncGenerator<string> {
-    if (only !== undefined) {
-      yield only
-      return
-    }
-    for (let after = ''; ;) {
-      const page = await selectPlansWithRuns(this.#deps.db.read, { after, limit: plansAtOnce })
+  /** Those of the organisation, or with null those of all. */
+  async *#plans(only: string | null): AsyncGenerator<PlanOfRuns> {
+    for (let after: PlanOfRuns = { organisation: '', planId: '' }; ;) {
+      const page = await selectPlansWithRuns(this.#deps.db.read, { only, after, limit: plansAtOnce })
       yield* page
-      if (page.length < plansAtOnce) return
-      after = page.at(-1) ?? ''
+      const last = page.at(-1)
+      if (last === undefined || page.length < plansAtOnce) return
+      after = last
     }
   }
 
   /** Runs of a plan that a request asks for, or that the policy does not keep. */
   async #expired(
-    planId: string,
+    plan: PlanOfRuns,
     { request, limit }: { readonly request: PruneRequest; readonly limit: number },
   ): Promise<OverRun[]> {
     const { older_than_days: asked, keep } = request
-    if (asked === undefined && keep === undefined) return this.#pastPolicy(planId, limit)
-    const days = asked ?? (await this.#policyOf(planId)).days
+    if (asked === undefined && keep === undefined) return this.#pastPolicy(plan, limit)
+    const days = asked ?? (await this.#policyOf(plan)).days
     // For a policy 0 days are for ever; for a request they are none.
     if (asked === undefined && days === 0) return []
-    return this.#older(planId, { before: this.#ago(days * dayMs), keep: keep ?? 0, limit })
+    return this.#older(plan, { before: this.#ago(days * dayMs), keep: keep ?? 0, limit })
   }
 
-  async #pastPolicy(planId: string, limit: number): Promise<OverRun[]> {
-    const { days, runs: most } = await this.#policyOf(planId)
-    const old = days > 0 ? await this.#older(planId, { before: this.#ago(days * dayMs), keep: 0, limit }) : []
-    const tooMany = most > 0 ? await this.#older(planId, { before: this.#ago(graceMs), keep: most, limit }) : []
+  async #pastPolicy(plan: PlanOfRuns, limit: number): Promise<OverRun[]> {
+    const { days, runs: most } = await this.#policyOf(plan)
+    const old = days > 0 ? await this.#older(plan, { before: this.#ago(days * dayMs), keep: 0, limit }) : []
+    const tooMany = most > 0 ? await this.#older(plan, { before: this.#ago(graceMs), keep: most, limit }) : []
     const found = new Map([...old, ...tooMany].map(run => [run.id, run]))
     return [...found.values()].slice(0, limit)
   }
 
   /** Runs that ended at `before` or earlier, without the newest `keep` of the plan. */
   async #older(
-    planId: string,
+    plan: PlanOfRuns,
     { before, keep, limit }: { readonly before: number; readonly keep: number; readonly limit: number },
   ): Promise<OverRun[]> {
     const { read } = this.#deps.db
-    const upTo = keep === 0 ? null : await findOverRun(read, planId, keep)
-    return upTo === undefined ? [] : selectExpired(read, { planId, upTo, before, limit })
+    const upTo = keep === 0 ? null : await findOverRun(read, plan, keep)
+    return upTo === undefined ? [] : selectExpired(read, { plan, upTo, before, limit })
   }
 
   #ago(ms: number): number {
@@ -231,22 +230,22 @@ export class Retention implements AsyncDisposable {
   }
 
   /** What the active version of the plan says, else the newest run's package, else the server. */
-  async #policyOf(planId: string): Promise<Policy> {
+  async #policyOf(plan: PlanOfRuns): Promise<Policy> {
     const { plans, policy } = this.#deps
-    const plan = (await plans.load(PlanId.parse(planId)).catch(() => null)) ?? (await this.#newestPackage(planId))
-    const said = plan?.plan.retention
+    const deployed = await plans.load({ ...plan, planId: PlanId.parse(plan.planId) }).catch(() => null)
+    const said = (deployed ?? (await this.#newestPackage(plan)))?.plan.retention
     return { days: said?.days ?? policy.days, runs: said?.runs ?? policy.runs }
   }
 
-  async #newestPackage(planId: string): Promise<DeployedPlan | null> {
-    const newest = await findOverRun(this.#deps.db.read, planId, 0)
+  async #newestPackage(plan: PlanOfRuns): Promise<DeployedPlan | null> {
+    const newest = await findOverRun(this.#deps.db.read, plan, 0)
     return newest ? this.#deps.plans.loadDigest(newest.plan_digest).catch(() => null) : null
   }
 
-  async #applyPolicy(planId: string): Promise<number> {
+  async #applyPolicy(plan: PlanOfRuns): Promise<number> {
     let deleted = 0
     for (;;) {
-      const expired = await this.#pastPolicy(planId, runsAtOnce)
+      const expired = await this.#pastPolicy(plan, runsAtOnce)
       let taken = 0
       for (const run of expired) {
         this.#stop.signal.throwIfAborted()

@@ -4,15 +4,15 @@ import { decodeValue, encodeValue, fromPlain } from '@slipway/engine/value/codec
 import { PyDict, type Value } from '@slipway/engine/value/value'
 import { parseJson } from '@slipway/kit/json'
 import type { RunCost, RunDiff, StepDiff } from '@slipway/protocol/checkpoints'
-import { AppError } from '@slipway/protocol/errors'
 import type { FinalConcept, Run, RunId } from '@slipway/protocol/runs'
 import { excerptOf } from './excerpt.ts'
 import { toFinalConcept } from './final-concepts.ts'
 import { countSteps, sumCalls } from './inspection-store.ts'
+import { knownRun, type RunRef } from './known-run.ts'
 import { readFacts, type CallFact, type StepFact, type WrittenFact } from './run-facts.ts'
 import { lineOf, partingOf, type Stretch } from './run-line.ts'
 import type { RunStates } from './run-states.ts'
-import { findContent, findRun, type RunRow } from './run-store.ts'
+import { findContent, type RunRow } from './run-store.ts'
 import { ValueReader } from './run-values.ts'
 import type { RunsDeps } from './runs.ts'
 
@@ -41,12 +41,11 @@ export class RunDiffs {
    * anew in every run, so they make no difference.
    */
   async diff(
-    runA: string,
-    runB: string,
+    runs: { readonly a: RunRef; readonly b: RunRef },
     { limit, signal }: { readonly limit: number; readonly signal: AbortSignal },
   ): Promise<RunDiff> {
     const { db, states, view } = this.#deps
-    const [a, b] = [await this.#row(runA), await this.#row(runB)]
+    const [a, b] = [await this.#row(runs.a), await this.#row(runs.b)]
     const context = { read: db.read, states }
     const parting = partingOf(await lineOf(a, context), await lineOf(b, context))
     const facts = {
@@ -134,10 +133,8 @@ export class RunDiffs {
     return count
   }
 
-  async #row(runId: string): Promise<RunRow> {
-    const row = await findRun(this.#deps.db.read, runId)
-    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
-    return row
+  #row(run: RunRef): Promise<RunRow> {
+    return knownRun(this.#deps.db.read, run)
   }
 }
 

@@ -21,6 +21,7 @@ export type RecordedEntry =
   | ({ readonly type: 'command'; readonly n: number } & RecordedCommand)
 
 export interface RunDriverOptions {
+  readonly organisation: string
   readonly runId: string
   readonly engine: EngineRun
   readonly effects: RunEffects
@@ -473,8 +474,8 @@ export class RunDriver {
   }
 
   #number({ event, data }: RunEventDraft): EventDraft {
-    const { runId, writer, now } = this.#options
-    return { runId, seq: writer.nextSeq(), event, ts: now(), data }
+    const { organisation, runId, writer, now } = this.#options
+    return { organisation, runId, seq: writer.nextSeq(), event, ts: now(), data }
   }
 }
 

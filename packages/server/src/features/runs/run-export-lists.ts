@@ -106,10 +106,14 @@ export class ArchiveLists {
 
   async *#events(): AsyncGenerator<ArchivedEvent> {
     const { events, row, verify } = this.#options
-    const pages = paged(rowsAtOnce, (after: number, limit) => events.read(row.id, after, limit), {
-      first: 0,
-      placeOf: event => event.seq,
-    })
+    const pages = paged(
+      rowsAtOnce,
+      (after: number, limit) => events.read({ organisation: row.organisation, runId: row.id }, { after, limit }),
+      {
+        first: 0,
+        placeOf: event => event.seq,
+      },
+    )
     for await (const page of pages) yield* page.map(archivedEvent)
     await verify()
   }

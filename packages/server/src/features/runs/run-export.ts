@@ -7,10 +7,11 @@ import type { EventLog } from '#features/events/events'
 import { checkedPath, TakenPaths, type DeployedPlan, type Plans } from '#features/plans/plans'
 import { isOriginal, removedFiles } from './compacted-folder.ts'
 import { walkFiles } from './file-walk.ts'
+import { knownRun, type RunRef } from './known-run.ts'
 import { archiveLimits, packagePrefix, runFile, uploadsPrefix, workPrefix, type ArchivedRun } from './run-archive.ts'
 import { ArchiveLists, archivedRun } from './run-export-lists.ts'
 import { RunFolder } from './run-folder.ts'
-import { findContent, findRun, type RunRow } from './run-store.ts'
+import { findContent, type RunRow } from './run-store.ts'
 import type { Download } from './run-files.ts'
 
 export interface RunExportDeps {
@@ -43,22 +44,23 @@ export class RunExport {
     this.#deps = deps
   }
 
-  async export(runId: string, signal: AbortSignal): Promise<Export> {
+  async export(run: RunRef, signal: AbortSignal): Promise<Export> {
     const { db, events, plans, runsDir, settled } = this.#deps
-    assertRests(await this.#row(runId))
+    assertRests(await this.#row(run))
     // What drove it may still be letting go of its files.
-    await settled(runId)
-    const row = await this.#row(runId)
+    await settled(run.runId)
+    const row = await this.#row(run)
+    const { id: runId } = row
     assertRests(row)
     const content = await findContent(db.read, runId)
     const plan = await plans.loadDigest(row.plan_digest)
     const folder = new RunFolder(runsDir, runId)
     const files = await this.#files(folder, plan)
-    const lists = new ArchiveLists({ db, events, row, content, verify: () => this.#verify(row) })
-    const run = archivedRun({ row, content, dialect: plan.plan.dialect, ...files })
-    await this.#verify(row)
+    const lists = new ArchiveLists({ db, events, row, content, verify: () => this.#verify(run, row) })
+    const archived = archivedRun({ row, content, dialect: plan.plan.dialect, ...files })
+    await this.#verify(run, row)
     const entries: Entry[] = [
-      { path: runFile, open: () => Readable.from([Buffer.from(`${JSON.stringify(run, null, 2)}\n`)]) },
+      { path: runFile, open: () => Readable.from([Buffer.from(`${JSON.stringify(archived, null, 2)}\n`)]) },
       ...[...plan.plan.files.keys()].sort().map(path => fileEntry(packagePrefix + path, join(plan.folder, path))),
       ...files.entries,
       ...lists.entries(),
@@ -89,16 +91,14 @@ export class RunExport {
   }
 
   /** Whoever reads an archive to its end has a run that did not change meanwhile. */
-  async #verify(row: RunRow): Promise<void> {
-    const now = await this.#row(row.id)
+  async #verify(run: RunRef, row: RunRow): Promise<void> {
+    const now = await this.#row(run)
     if (now.seq === row.seq && now.lease === row.lease && now.status === row.status) return
     throw new AppError('run.state', 'The run goes on by now. Pause it and export it again.')
   }
 
-  async #row(runId: string): Promise<RunRow> {
-    const row = await findRun(this.#deps.db.read, runId)
-    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
-    return row
+  #row(run: RunRef): Promise<RunRow> {
+    return knownRun(this.#deps.db.read, run)
   }
 }
 

@@ -15,6 +15,7 @@ import { ValueReader } from './run-values.ts'
 export interface ImportWriterOptions {
   readonly db: Database
   readonly events: EventLog
+  readonly organisation: string
   /** The id that the run gets. */
   readonly id: RunId
   readonly archive: RunArchiveReader
@@ -37,11 +38,11 @@ export class ImportWriter {
   }
 
   async write(tx: Tx): Promise<RunRow> {
-    const { id, archive, db } = this.#options
+    const { organisation, id, archive, db } = this.#options
     const { inputs, origin, result } = archive.document
     const statuses = JSON.stringify(this.#options.replayed.board.statuses())
     await insertRun(tx, this.#row(), { run_id: id, inputs, origin, node_statuses: statuses, result })
-    await assertNoRemains(tx, id)
+    await assertNoRemains(tx, { organisation, runId: id })
     await this.#values(tx)
     for await (const calls of batches(archive.lines('calls'), call => call.inputs.length + call.outcome.length))
       await tx.insertAll('run_call', await this.#calls(calls))
@@ -58,12 +59,13 @@ export class ImportWriter {
   }
 
   #row(): NewRun {
-    const { id, archive, replayed, now } = this.#options
+    const { organisation, id, archive, replayed, now } = this.#options
     const { error, held, breakpoints, status, ...run } = archive.document.run
     const importedAt = Math.round(now())
     return {
       ...run,
       id,
+      organisation,
       family: id,
       // Nothing goes on by itself because it was imported.
       status: status === 'waiting' ? 'paused' : status,
@@ -134,7 +136,7 @@ export class ImportWriter {
   }
 
   async #events(tx: Tx): Promise<void> {
-    const { id, archive, events, replayed, now } = this.#options
+    const { organisation, id, archive, events, replayed, now } = this.#options
     const { run } = archive.document
     let seq = 0
     for await (const page of batches(archive.lines('events'), () => 0)) {
@@ -146,7 +148,7 @@ export class ImportWriter {
     }
     if (seq !== run.seq) throw notARun(`it has ${seq} events, not ${run.seq}`)
     const data = { plan_id: run.plan_id, from_run_id: run.id, replayed_steps: replayed.steps }
-    await events.append(tx, [{ runId: id, seq: seq + 1, event: 'run:imported', ts: now(), data }])
+    await events.append(tx, [{ organisation, runId: id, seq: seq + 1, event: 'run:imported', ts: now(), data }])
   }
 
   #event({ seq, event, ts, data }: ArchivedEvent): EventDraft {
@@ -156,7 +158,8 @@ export class ImportWriter {
         return own === undefined ? [] : [[field, own] as const]
       }),
     )
-    return { runId: this.#options.id, seq, event, ts, data: { ...data, ...changed } }
+    const { organisation, id } = this.#options
+    return { organisation, runId: id, seq, event, ts, data: { ...data, ...changed } }
   }
 }
 

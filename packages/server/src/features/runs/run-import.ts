@@ -33,6 +33,8 @@ export interface RunImportDeps {
 }
 
 export interface ImportOptions {
+  /** Whose the run becomes. */
+  readonly organisation: string
   /** Another id than the run has in the archive. */
   readonly runId?: RunId | undefined
   readonly signal: AbortSignal
@@ -101,7 +103,11 @@ export class RunImport {
     }
   }
 
-  async #take(folder: string, paths: readonly string[], { runId, signal }: ImportOptions): Promise<ImportReply> {
+  async #take(
+    folder: string,
+    paths: readonly string[],
+    { organisation, runId, signal }: ImportOptions,
+  ): Promise<ImportReply> {
     await using archive = await RunArchiveReader.open(folder)
     const id = runId ?? archive.document.run.id
     await this.#assertFree(id)
@@ -111,7 +117,7 @@ export class RunImport {
     const files = await this.#files(archive, folder)
     signal.throwIfAborted()
     const row = await this.#oneOf(id, () =>
-      this.#deps.plans.adopt(plan, () => this.#put(id, { archive, replayed, files })),
+      this.#deps.plans.adopt(plan, () => this.#put(id, { organisation, archive, replayed, files })),
     )
     return { run: await this.#deps.view(row), replayed_steps: replayed.steps }
   }
@@ -161,7 +167,12 @@ export class RunImport {
 
   async #put(
     id: RunId,
-    parts: { readonly archive: RunArchiveReader; readonly replayed: Replayed; readonly files: string | null },
+    parts: {
+      readonly organisation: string
+      readonly archive: RunArchiveReader
+      readonly replayed: Replayed
+      readonly files: string | null
+    },
   ): Promise<RunRow> {
     const { db, runsDir } = this.#deps
     const folder = new RunFolder(runsDir, id)
@@ -190,7 +201,7 @@ export class RunImport {
 }
 
 function conflict(id: string): AppError {
-  return new AppError('run.conflict', `There is a run with the id ${id}. Choose another one with \`run_id\`.`)
+  return new AppError('run.conflict', `The id ${id} is taken. Choose another one with \`run_id\`.`)
 }
 
 async function sync(path: string): Promise<void> {

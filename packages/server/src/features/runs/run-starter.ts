@@ -10,6 +10,7 @@ import { commandRow } from './commands.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Journal } from './journal.ts'
 import { insertCommand } from './journal-store.ts'
+import type { Caller } from './known-run.ts'
 import { preparedPlan } from './prepared-plan.ts'
 import type { RunEventDraft } from './run-events.ts'
 import { assertNoRemains, keepFromDeletion } from './retention-store.ts'
@@ -38,10 +39,15 @@ export type RunTerms = Pick<
   | 'idempotency_key'
 >
 
-/** A run that is about to be put on disk. */
-export interface RunDraft {
+/** Who asks for a new run, and what of the request tells it from others. */
+export interface RunRequest {
+  readonly by: Caller
   readonly terms: RunTerms
   readonly requestHash: string
+}
+
+/** A run that is about to be put on disk. */
+export interface RunDraft extends RunRequest {
   readonly plan: DeployedPlan
   /** Resolved and encoded. */
   readonly inputs: string
@@ -82,12 +88,13 @@ export class RunStarter {
     this.#deps = deps
   }
 
-  async start(body: StartRun, given: PyDict): Promise<RunRow> {
-    const requestHash = hashOf(body, given)
-    return this.begin(body, requestHash, async () => {
-      const plan = await this.#deps.plans.load(body.plan_id, body.version)
+  async start(by: Caller, body: StartRun, given: PyDict): Promise<RunRow> {
+    const request: RunRequest = { by, terms: body, requestHash: hashOf(body, given) }
+    return this.begin(request, async () => {
+      const { organisation } = by
+      const plan = await this.#deps.plans.load({ organisation, planId: body.plan_id }, body.version)
       const { inputs, uploads } = resolveInputs(plan.plan, given)
-      return { terms: body, requestHash, plan, inputs: encodeInputs(inputs), uploads, fork: null }
+      return { ...request, plan, inputs: encodeInputs(inputs), uploads, fork: null }
     })
   }
 
@@ -95,11 +102,11 @@ export class RunStarter {
    * Resolves once the run that `draft` describes is on disk, or with the run that the same request has started before.
    * One after the other for one id, or the files of a run that is refused could take the place of the other's.
    */
-  async begin(terms: RunTerms, requestHash: string, draft: () => Promise<RunDraft>): Promise<RunRow> {
-    const { run_id: runId } = terms
-    if (runId === undefined) return this.#begin(terms, requestHash, draft)
+  async begin(request: RunRequest, draft: () => Promise<RunDraft>): Promise<RunRow> {
+    const { run_id: runId } = request.terms
+    if (runId === undefined) return this.#begin(request, draft)
     const before = this.#starting.get(runId) ?? Promise.resolve()
-    const started = before.then(() => this.#begin(terms, requestHash, draft))
+    const started = before.then(() => this.#begin(request, draft))
     const over = started.then(
       () => undefined,
       () => undefined,
@@ -112,10 +119,10 @@ export class RunStarter {
     }
   }
 
-  async #begin(terms: RunTerms, requestHash: string, makeDraft: () => Promise<RunDraft>): Promise<RunRow> {
+  async #begin(request: RunRequest, makeDraft: () => Promise<RunDraft>): Promise<RunRow> {
     if (this.#deps.dispatcher.isStopping)
       throw new AppError('server.stopping', 'The server is stopping. Try again in a moment.')
-    const known = await this.#repeated(terms, requestHash)
+    const known = await this.#repeated(request)
     if (known) return known
     const draft = await makeDraft()
     const row = await this.#newRow(draft)
@@ -134,12 +141,13 @@ export class RunStarter {
   }
 
   async #newRow(draft: RunDraft): Promise<NewRun> {
-    const { terms, requestHash, plan, fork } = draft
+    const { by, terms, requestHash, plan, fork } = draft
     const id = terms.run_id ?? newRunId()
     const createdAt = Math.round(this.#deps.now())
     const { flowIndexes } = await preparedPlan(plan.plan, this.#deps.models)
     return {
       id,
+      organisation: by.organisation,
       seed: id,
       plan_id: plan.planId,
       plan_version: plan.version,
@@ -199,15 +207,16 @@ export class RunStarter {
         return (await findRun(tx.sql, row.id)) as RunRow
       })
     } catch (error) {
-      const repeated = await this.#repeated(draft.terms, draft.requestHash)
+      const repeated = await this.#repeated(draft)
       if (repeated) return repeated
       throw error
     }
   }
 
-  async #write(tx: Tx, row: NewRun, { plan, inputs, fork, terms }: RunDraft): Promise<void> {
+  async #write(tx: Tx, row: NewRun, { by, plan, inputs, fork, terms }: RunDraft): Promise<void> {
     const { plans, events, now } = this.#deps
-    if (fork?.from.plan_digest !== plan.digest) await plans.assertDeployed(tx, plan)
+    const { organisation } = by
+    if (fork?.from.plan_digest !== plan.digest) await plans.assertDeployed(tx, { organisation, plan })
     if (fork !== null && !(await keepFromDeletion(tx, fork.from.id, this.#deps.db.dialect)))
       throw new AppError('run.unknown', `The run ${fork.from.id} was deleted just now.`)
     const content: RunContentRow = {
@@ -222,27 +231,35 @@ export class RunStarter {
       ...(fork === null ? [] : [fork.event]),
     ]
     await insertRun(tx, { ...row, seq: told.length }, content)
-    if (terms.run_id !== undefined) await assertNoRemains(tx, row.id)
+    if (terms.run_id !== undefined) await assertNoRemains(tx, { organisation, runId: row.id })
     const values = fork?.values ?? new ValueWriter(row.family)
     for (const flowIndex of terms.breakpoints ?? []) {
       const asked = { command: { type: 'set_breakpoint', flowIndex }, cancelAs: null, toStep: null } as const
-      await insertCommand(tx, commandRow(asked, { runId: row.id, by: 'start', now: now(), values }))
+      await insertCommand(tx, commandRow(asked, { runId: row.id, by: by.subject, now: now(), values }))
     }
     await tx.insertMissing('run_value', values.take())
     await events.append(
       tx,
-      told.map(({ event, data }, index) => ({ runId: row.id, seq: index + 1, event, ts: row.created_at, data })),
+      told.map(({ event, data }, index) => ({
+        organisation,
+        runId: row.id,
+        seq: index + 1,
+        event,
+        ts: row.created_at,
+        data,
+      })),
     )
   }
 
   /** The run that an equal request has started; `run.conflict` when the key or id belongs to another request. */
-  async #repeated({ run_id: runId, idempotency_key: key }: RunTerms, requestHash: string): Promise<RunRow | null> {
+  async #repeated({ by, terms, requestHash }: RunRequest): Promise<RunRow | null> {
+    const { run_id: runId, idempotency_key: key } = terms
     const { read } = this.#deps.db
-    const byKey = key === undefined ? undefined : await findRunByKey(read, key)
+    const byKey = key === undefined ? undefined : await findRunByKey(read, { organisation: by.organisation, key })
     if (byKey?.request_hash === requestHash) return byKey
     if (byKey) throw new AppError('run.conflict', 'This idempotency key was used for another request. Use a new key.')
     if (runId === undefined || !(await findRun(read, runId))) return null
-    throw new AppError('run.conflict', `There is a run with the id ${runId}. Leave \`run_id\` out, or choose another.`)
+    throw new AppError('run.conflict', `The id ${runId} is taken. Leave \`run_id\` out, or choose another.`)
   }
 }
 

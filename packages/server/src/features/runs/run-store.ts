@@ -62,11 +62,38 @@ export async function updateRunIf(
   return result.numUpdatedRows > 0n
 }
 
+/** For the server itself; whoever asks from outside gets `findRunOf`. */
 export function findRun(reader: Reader, runId: string): Promise<RunRow | undefined> {
   return reader.selectFrom('run').selectAll().where('id', '=', runId).executeTakeFirst()
 }
 
+/** A run of one organisation, as it may be asked for. */
+export interface OwnRun {
+  readonly organisation: string
+  readonly runId: string
+}
+
+export function findRunOf(reader: Reader, { organisation, runId }: OwnRun): Promise<RunRow | undefined> {
+  return reader
+    .selectFrom('run')
+    .selectAll()
+    .where('id', '=', runId)
+    .where('organisation', '=', organisation)
+    .executeTakeFirst()
+}
+
 /** The row, kept from all others until the transaction ends. */
+export function lockRunOf(tx: Tx, { organisation, runId }: OwnRun, dialect: string): Promise<RunRow | undefined> {
+  return tx.sql
+    .selectFrom('run')
+    .selectAll()
+    .where('id', '=', runId)
+    .where('organisation', '=', organisation)
+    .$if(dialect === 'postgres', query => query.forUpdate())
+    .executeTakeFirst()
+}
+
+/** As `lockRunOf`, for the server itself. */
 export function lockRun(tx: Tx, runId: string, dialect: string): Promise<RunRow | undefined> {
   return tx.sql
     .selectFrom('run')
@@ -76,8 +103,16 @@ export function lockRun(tx: Tx, runId: string, dialect: string): Promise<RunRow 
     .executeTakeFirst()
 }
 
-export function findRunByKey(reader: Reader, idempotencyKey: string): Promise<RunRow | undefined> {
-  return reader.selectFrom('run').selectAll().where('idempotency_key', '=', idempotencyKey).executeTakeFirst()
+export function findRunByKey(
+  reader: Reader,
+  { organisation, key }: { readonly organisation: string; readonly key: string },
+): Promise<RunRow | undefined> {
+  return reader
+    .selectFrom('run')
+    .selectAll()
+    .where('organisation', '=', organisation)
+    .where('idempotency_key', '=', key)
+    .executeTakeFirst()
 }
 
 export async function findContent(reader: Reader, runId: string): Promise<RunContentRow> {
@@ -85,6 +120,7 @@ export async function findContent(reader: Reader, runId: string): Promise<RunCon
 }
 
 export interface RunFilter {
+  readonly organisation: string
   readonly planId?: string | undefined
   readonly statuses?: readonly string[] | undefined
   /** Runs accepted before this position. */
@@ -97,6 +133,7 @@ export function selectRuns(reader: Reader, filter: RunFilter): Promise<RunRow[]>
   return reader
     .selectFrom('run')
     .selectAll()
+    .where('organisation', '=', filter.organisation)
     .$if(filter.planId !== undefined, query => query.where('plan_id', '=', filter.planId ?? ''))
     .$if(filter.statuses !== undefined, query => query.where('status', 'in', filter.statuses ?? []))
     .$if(filter.before !== undefined, query => query.where('position', '<', filter.before ?? 0))
@@ -127,21 +164,35 @@ export async function selectPlaces(reader: Reader, runIds: readonly string[]): P
   return new Map(rows.map(({ id, place }) => [id, Number(place)]))
 }
 
-export function selectActiveOfPlan(reader: Reader, planId: string): Promise<{ id: string }[]> {
-  return reader.selectFrom('run').select('id').where('plan_id', '=', planId).where('status', 'in', unfinished).execute()
+export function selectActiveOfPlan(
+  reader: Reader,
+  { organisation, planId }: { readonly organisation: string; readonly planId: string },
+): Promise<{ id: string }[]> {
+  return reader
+    .selectFrom('run')
+    .select('id')
+    .where('organisation', '=', organisation)
+    .where('plan_id', '=', planId)
+    .where('status', 'in', unfinished)
+    .execute()
 }
 
-/** Whether any run that is kept was started with this package. */
+/** Whether any run that is kept, of whatever organisation, was started with this package. */
 export async function isDigestInUse(reader: Reader, digest: string): Promise<boolean> {
   const row = await reader.selectFrom('run').select('id').where('plan_digest', '=', digest).limit(1).executeTakeFirst()
   return row !== undefined
 }
 
-export async function countRuns(reader: Reader): Promise<{ readonly running: number; readonly pending: number }> {
+/** The organisation's runs, or with null those of all. */
+export async function countRuns(
+  reader: Reader,
+  organisation: string | null,
+): Promise<{ readonly running: number; readonly pending: number }> {
   const rows = await reader
     .selectFrom('run')
     .select(['status', sql<number>`count(*)`.as('count')])
     .where('status', 'in', ['pending', 'running', 'pausing', 'stopping'])
+    .$if(organisation !== null, query => query.where('organisation', '=', organisation ?? ''))
     .groupBy('status')
     .execute()
   const of = (...statuses: string[]): number =>

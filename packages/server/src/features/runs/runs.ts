@@ -1,19 +1,20 @@
 import type { PlanId } from '@slipway/protocol/plans'
 import { AppError } from '@slipway/protocol/errors'
-import type { Run, RunDetails, RunId, RunResult, RunState, StartRun, TraceCall } from '@slipway/protocol/runs'
+import type { Run, RunDetails, RunResult, RunState, StartRun, TraceCall } from '@slipway/protocol/runs'
 import { parseJson } from '@slipway/kit/json'
 import type { PyDict } from '@slipway/engine/value/value'
 import type { Logger } from 'pino'
 import type { Database } from '#db/database'
 import type { EventLog } from '#features/events/events'
 import type { Models } from '#features/models/models'
-import type { Plans } from '#features/plans/plans'
+import type { PlanRef, Plans } from '#features/plans/plans'
 import type { PythonSandboxes, SandboxLimits } from '#features/sandboxes/sandboxes'
 import { Checkpoints } from './checkpoints.ts'
 import { Debugger } from './debugger.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { Inspector } from './inspector.ts'
 import { Journal } from './journal.ts'
+import { knownRun, type Caller, type RunRef } from './known-run.ts'
 import { selectCalls, selectCallSizes, type CallFilter } from './journal-store.ts'
 import { People } from './people.ts'
 import { preparedPlan } from './prepared-plan.ts'
@@ -26,7 +27,7 @@ import { RunStates } from './run-states.ts'
 import {
   countRuns,
   findContent,
-  findRun,
+  findRunOf,
   isDigestInUse,
   selectActiveOfPlan,
   selectPlaces,
@@ -101,22 +102,26 @@ export class Runs implements AsyncDisposable {
    * Resolves once the run is on disk. A request that repeats an idempotency key gets the run it started. `inputs` are
    * the request's, read without loss.
    */
-  async start(body: StartRun, given: PyDict): Promise<Run> {
-    return this.view(await this.#starter.start(body, given))
+  async start(by: Caller, body: StartRun, given: PyDict): Promise<Run> {
+    return this.view(await this.#starter.start(by, body, given))
   }
 
-  async list(filter: {
-    readonly planId?: PlanId | undefined
-    readonly status?: RunState | undefined
-    readonly limit: number
-    readonly after?: string | undefined
-  }): Promise<RunPage> {
+  async list(
+    { organisation }: Pick<Caller, 'organisation'>,
+    filter: {
+      readonly planId?: PlanId | undefined
+      readonly status?: RunState | undefined
+      readonly limit: number
+      readonly after?: string | undefined
+    },
+  ): Promise<RunPage> {
     const before = filter.after === undefined ? undefined : Number(filter.after)
     if (before !== undefined && !Number.isSafeInteger(before)) {
       throw new AppError('input.invalid', '`after` is not a place in the list. Use the one of the `Link` header.')
     }
     const statuses = filter.status === undefined ? undefined : [filter.status]
     const rows = await selectRuns(this.#deps.db.read, {
+      organisation,
       planId: filter.planId,
       statuses,
       before,
@@ -129,25 +134,25 @@ export class Runs implements AsyncDisposable {
     }
   }
 
-  async get(runId: RunId): Promise<RunDetails> {
-    const row = await this.#row(runId)
-    const board = this.#dispatcher.board(runId)
+  async get(run: RunRef): Promise<RunDetails> {
+    const row = await this.#row(run)
+    const board = this.#dispatcher.board(row.id)
     const statuses = board ? board.statuses() : await this.#storedStatuses(row)
     return { ...(await this.view(row)), node_statuses: statuses as RunDetails['node_statuses'] }
   }
 
-  async exists(runId: RunId): Promise<boolean> {
-    return (await findRun(this.#deps.db.read, runId)) !== undefined
+  async exists({ by, runId }: RunRef): Promise<boolean> {
+    return (await findRunOf(this.#deps.db.read, { organisation: by.organisation, runId })) !== undefined
   }
 
-  async isOver(runId: RunId): Promise<boolean> {
-    const { status } = await this.#row(runId)
+  async isOver(run: RunRef): Promise<boolean> {
+    const { status } = await this.#row(run)
     return status === 'completed' || status === 'failed'
   }
 
-  async result(runId: RunId): Promise<RunResult> {
-    const row = await this.#row(runId)
-    const { result } = await findContent(this.#deps.db.read, runId)
+  async result(run: RunRef): Promise<RunResult> {
+    const row = await this.#row(run)
+    const { result } = await findContent(this.#deps.db.read, row.id)
     if (result === null || row.completed_at === null) {
       throw new AppError(
         'run.not_finished',
@@ -165,11 +170,8 @@ export class Runs implements AsyncDisposable {
   }
 
   /** A page of a run's calls; fewer than asked for where they are large, and then the number to go on after. */
-  async trace(
-    runId: RunId,
-    filter: CallFilter,
-  ): Promise<{ readonly calls: TraceCall[]; readonly next: number | null }> {
-    const { family } = await this.#row(runId)
+  async trace(run: RunRef, filter: CallFilter): Promise<{ readonly calls: TraceCall[]; readonly next: number | null }> {
+    const { id: runId, family } = await this.#row(run)
     const { read } = this.#deps.db
     const sizes = await selectCallSizes(read, runId, { ...filter, limit: filter.limit + 1 })
     let characters = 0
@@ -183,8 +185,8 @@ export class Runs implements AsyncDisposable {
   }
 
   /** A file of the run, for download. Throws `plan.file_unknown` and `file.forbidden`. */
-  async file(runId: RunId, path: string): Promise<Download> {
-    const row = await this.#row(runId)
+  async file(run: RunRef, path: string): Promise<Download> {
+    const row = await this.#row(run)
     const folder = new RunFolder(this.#deps.runsDir, row.id)
     // A run that has not needed its folder yet has its uploads alone.
     for (const root of [folder.work, folder.uploads]) {
@@ -200,30 +202,34 @@ export class Runs implements AsyncDisposable {
   }
 
   /** Ends a run: one that waits at once, one that executes as soon as its calls are given up. */
-  async stop(runId: RunId, reason: string): Promise<Run> {
-    return this.view(await this.control.stop(runId, { reason, as: 'cancelled' }))
+  async stop(run: RunRef, reason: string): Promise<Run> {
+    return this.view(await this.control.stop(run, { reason, as: 'cancelled' }))
   }
 
   /** Keeps a run from beginning further calls. It is `paused` once the calls under way have ended. */
-  async pause(runId: RunId): Promise<Run> {
-    return this.view(await this.control.pause(runId))
+  async pause(run: RunRef): Promise<Run> {
+    return this.view(await this.control.pause(run))
   }
 
   /** Puts a paused run back into the queue. */
-  async resume(runId: RunId): Promise<Run> {
-    return this.view(await this.control.resume(runId))
+  async resume(run: RunRef): Promise<Run> {
+    return this.view(await this.control.resume(run))
   }
 
-  activeOfPlan(planId: PlanId): Promise<readonly { readonly id: string }[]> {
-    return selectActiveOfPlan(this.#deps.db.read, planId)
+  activeOfPlan(plan: PlanRef): Promise<readonly { readonly id: string }[]> {
+    return selectActiveOfPlan(this.#deps.db.read, plan)
   }
 
   /** Stops the plan's runs and waits until they are over. */
-  async stopAllOfPlan(planId: PlanId, reason: string): Promise<string[]> {
-    const ids = (await this.activeOfPlan(planId)).map(({ id }) => id as RunId)
-    for (const id of ids) await this.control.stop(id, { reason, as: 'cancelled' }).catch(unlessOver)
-    for (const id of ids) await this.control.over(id)
-    return ids
+  async stopAllOfPlan(
+    plan: PlanRef,
+    { reason, by: subject }: { readonly reason: string; readonly by: string },
+  ): Promise<string[]> {
+    const by = { organisation: plan.organisation, subject }
+    const runs = (await this.activeOfPlan(plan)).map(({ id }): RunRef => ({ by, runId: id }))
+    for (const run of runs) await this.control.stop(run, { reason, as: 'cancelled' }).catch(unlessOver)
+    for (const run of runs) await this.control.over(run)
+    return runs.map(({ runId }) => runId)
   }
 
   /** Resolves once this server does not drive the run any more. */
@@ -235,8 +241,9 @@ export class Runs implements AsyncDisposable {
     return isDigestInUse(this.#deps.db.read, digest)
   }
 
-  counts(): Promise<{ readonly running: number; readonly pending: number }> {
-    return countRuns(this.#deps.db.read)
+  /** Of the organisation, or with null of all. */
+  counts(organisation: string | null): Promise<{ readonly running: number; readonly pending: number }> {
+    return countRuns(this.#deps.db.read, organisation)
   }
 
   /** Lets go of the runs under way; they continue from their journal at the next start, or at another server. */
@@ -249,10 +256,8 @@ export class Runs implements AsyncDisposable {
     await this.control.endOverdue()
   }
 
-  async #row(runId: string): Promise<RunRow> {
-    const row = await findRun(this.#deps.db.read, runId)
-    if (!row) throw new AppError('run.unknown', `There is no run ${runId}. \`slipway runs\` lists them.`)
-    return row
+  #row(run: RunRef): Promise<RunRow> {
+    return knownRun(this.#deps.db.read, run)
   }
 
   /** A run as clients see it. */

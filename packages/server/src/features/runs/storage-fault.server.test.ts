@@ -80,14 +80,15 @@ test('[RUN-25] a run goes on by itself once the database can be written again', 
     body: JSON.stringify({ plan_id: 'chain' }),
   })
   const { run_id: id } = (await started.json()) as { run_id: RunId }
+  const run = { by: { organisation: 'default', subject: 'test' }, runId: id }
   await expect.poll(() => lines.join(''), { timeout: 20_000 }).toContain('run not written')
-  expect((await runs.get(id)).status).toBe('running')
+  expect((await runs.get(run)).status).toBe('running')
   await pragma(db, `max_page_count = ${most}`)
-  await expect.poll(async () => (await runs.get(id)).status, { timeout: 20_000 }).toBe('completed')
-  const { calls: trace } = await runs.trace(id, { after: 0, limit: 1000 })
+  await expect.poll(async () => (await runs.get(run)).status, { timeout: 20_000 }).toBe('completed')
+  const { calls: trace } = await runs.trace(run, { after: 0, limit: 1000 })
   expect(trace.map(call => call.n)).toEqual(trace.map((_, index) => index + 1))
   expect(new Set(trace.map(call => call.key)).size).toBe(trace.length)
-  const events = await server.context.events.read(id, 0, 1000)
+  const events = await server.context.events.read({ organisation: 'default', runId: id }, { after: 0, limit: 1000 })
   expect(events.map(event => event.seq)).toEqual(events.map((_, index) => index + 1))
   expect(events.filter(event => event.event === 'inference:completed')).toHaveLength(12)
 })

@@ -4,6 +4,7 @@ import type { NewRun } from './run-store.ts'
 export function newRun(id: string, over: Partial<NewRun> = {}): NewRun {
   return {
     id,
+    organisation: 'default',
     family: id,
     seed: id,
     plan_id: 'plan',
