@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import type { InputTable } from '#db/tables/runs'
 import { databaseNow } from './lease-store.ts'
@@ -59,26 +60,29 @@ export function selectOpenInputs(
   reader: Reader,
   { organisation, runId, after, limit }: InputFilter,
 ): Promise<InputRow[]> {
-  return reader
-    .selectFrom('run_input')
-    .innerJoin('run', 'run.id', 'run_input.run_id')
-    .selectAll('run_input')
-    .where('run.organisation', '=', organisation)
-    .where('run_input.answer', 'is', null)
-    .where('run.status', 'in', unfinished)
-    .$if(runId !== undefined, query => query.where('run_input.run_id', '=', runId ?? ''))
-    .$if(after !== undefined, query =>
-      query.where(eb =>
-        eb.or([
-          eb('run_input.asked_at', '>', after?.askedAt ?? 0),
-          eb.and([eb('run_input.asked_at', '=', after?.askedAt ?? 0), eb('run_input.id', '>', after?.id ?? '')]),
-        ]),
-      ),
-    )
-    .orderBy('run_input.asked_at')
-    .orderBy('run_input.id')
-    .limit(limit)
-    .execute()
+  return (
+    reader
+      .selectFrom('run_input')
+      .innerJoin('run', 'run.id', 'run_input.run_id')
+      .selectAll('run_input')
+      // Not a bare column, or SQLite goes through all runs of the organisation, most of which are over.
+      .where(sql<boolean>`run.organisation || '' = ${organisation}`)
+      .where('run_input.answer', 'is', null)
+      .where('run.status', 'in', unfinished)
+      .$if(runId !== undefined, query => query.where('run_input.run_id', '=', runId ?? ''))
+      .$if(after !== undefined, query =>
+        query.where(eb =>
+          eb.or([
+            eb('run_input.asked_at', '>', after?.askedAt ?? 0),
+            eb.and([eb('run_input.asked_at', '=', after?.askedAt ?? 0), eb('run_input.id', '>', after?.id ?? '')]),
+          ]),
+        ),
+      )
+      .orderBy('run_input.asked_at')
+      .orderBy('run_input.id')
+      .limit(limit)
+      .execute()
+  )
 }
 
 /** False when the question has an answer already, or was closed. */
