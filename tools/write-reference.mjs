@@ -35,18 +35,19 @@ const pages = {
     '# HTTP and sockets',
     'The shapes are in `/openapi.json`, readable at `/docs` of a running server. Lists are arrays; the address of a further page is in the `Link` header.',
     table(
-      ['route', 'what it does', 'errors'],
-      Object.values(api).map(({ method, path, aliases = [], summary, errors }) => [
+      ['route', 'scope', 'what it does', 'errors'],
+      Object.values(api).map(({ method, path, aliases = [], scope, summary, errors }) => [
         [path, ...aliases].map(one => code(`${method} ${one}`)).join(', '),
+        code(scope),
         summary,
         errors.map(code).join(', '),
       ]),
     ),
     `Sockets: ${Object.values(sockets)
-      .map(path => code(`WS ${path}`))
+      .map(({ path, scope }) => `${code(`WS ${path}`)} (${code(scope)})`)
       .join(
         ' and ',
-      )}. Each frame is one event as JSON; \`?after=n\` continues behind the number \`seq\` of a run's events, or \`id\` of all events. A text frame \`ping\` is answered with \`pong\`. A browser gives the token as the subprotocol \`slipway.bearer.<token>\`.`,
+      )}. Each frame is one event as JSON; \`?after=n\` continues behind the number \`seq\` of a run's events, or \`id\` of all events. A text frame \`ping\` is answered with \`pong\`. \`any\` asks for a token with whatever scopes, \`public\` for none; see [access](../operate/access.md). A browser gives the token as the subprotocol \`slipway.bearer.<token>\`.`,
     '## Events',
     eventNames.map(name => `- ${code(name)}`).join('\n'),
   ],

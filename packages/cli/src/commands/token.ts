@@ -44,8 +44,8 @@ interface CreateFlags {
   readonly name: string
   readonly organisation?: string
   readonly scope: readonly Scope[]
-  /** Seconds, or null for never. */
-  readonly expires?: number | null
+  /** Seconds. */
+  readonly expires?: number | 'never'
 }
 
 async function create(session: Session, { name, organisation, scope, expires }: CreateFlags): Promise<ExitCode> {
@@ -54,7 +54,7 @@ async function create(session: Session, { name, organisation, scope, expires }: 
     name,
     ...(organisation === undefined ? {} : { organisation }),
     ...(scope.length === 0 ? {} : { scopes: [...scope] }),
-    ...(expires === undefined ? {} : { expires_in_seconds: expires }),
+    ...(expires === undefined ? {} : { expires_in_seconds: expires === 'never' ? null : expires }),
   })
   if (json) {
     printJson(made)
@@ -105,6 +105,6 @@ function collectScope(value: string, before: readonly Scope[]): readonly Scope[]
   return [...before, found]
 }
 
-function expiry(text: string): number | null {
-  return text === 'never' ? null : Math.ceil(seconds(text))
+function expiry(text: string): number | 'never' {
+  return text === 'never' ? text : Math.ceil(seconds(text))
 }

@@ -108,9 +108,16 @@ describe('who may speak to the server', () => {
     expect(await ask('/hello', `bearer ${token}`)).toBe(200)
     expect(await ask('/hello', `Bearer ${token}x`)).toBe(401)
     expect(await ask('/hello', `Basic ${token}`)).toBe(401)
+    expect(await ask('/hello', 'Bearer reader')).toBe(200)
     const refused = await send(`${server.url}/hello`)
     expect(refused.headers['www-authenticate']).toBe('Bearer')
     expect(codeOf(refused)).toBe('auth.required')
+    const forbidden = await send(`${server.url}/things/1`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer reader' },
+    })
+    expect(forbidden.status).toBe(403)
+    expect(codeOf(forbidden)).toBe('auth.forbidden')
   })
 
   test.each([
