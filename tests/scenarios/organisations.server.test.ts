@@ -156,7 +156,7 @@ function comparable({ status, text }: Answer, things: Things): string {
 }
 
 function isEmpty(text: string): boolean {
-  const body = parseJson(text) as unknown
+  const body = parseJson(text)
   const lists = Array.isArray(body) ? [body] : Object.values(body as object).filter(Array.isArray)
   return lists.length > 0 && lists.every(list => list.length === 0)
 }
@@ -295,7 +295,7 @@ describe('two organisations', () => {
     expect(second.run_id).not.toBe(first.run_id)
     expect(again.run_id).toBe(first.run_id)
     await expect.poll(async () => (await rival.run(second.run_id)).status, { timeout: 20_000 }).toBe('completed')
-    expect((await rival.runs({ plan_id: 'same' as never })).items.map(run => run.run_id)).toEqual([second.run_id])
+    expect((await rival.runs({ plan_id: 'same' })).items.map(run => run.run_id)).toEqual([second.run_id])
     await expect.poll(async () => (await owner.run(first.run_id)).status, { timeout: 20_000 }).toBe('completed')
     await rival.deletePlan('same')
     expect(await owner.plan('same')).toMatchObject({ version: '1' })

@@ -134,7 +134,10 @@ function isNumber({ type, anyOf = [] }: JsonSchema): boolean {
 function valueOf(schema: JsonSchema): unknown {
   if (schema.const !== undefined) return schema.const
   if (schema.enum) return schema.enum[0]
-  if (schema.anyOf?.[0]) return valueOf(schema.anyOf[0])
+  return schema.anyOf?.[0] ? valueOf(schema.anyOf[0]) : valueOfType(schema)
+}
+
+function valueOfType(schema: JsonSchema): unknown {
   const type = typeof schema.type === 'string' ? schema.type : schema.type?.[0]
   switch (type) {
     case 'object':
