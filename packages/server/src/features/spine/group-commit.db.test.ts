@@ -12,7 +12,9 @@ interface Note {
 async function write(tx: Tx, notes: readonly Note[]): Promise<Outcome<string>[]> {
   for (const { name, fails } of notes) {
     if (fails === 'all') throw new Error(`${name} cannot be written`)
-    await sql`insert into plan (id, active_version) values (${name}, ${String(notes.length)})`.execute(tx.sql)
+    await sql`insert into plan (organisation, id, active_version) values ('default', ${name}, ${String(notes.length)})`.execute(
+      tx.sql,
+    )
   }
   return notes.map(({ name, fails }) =>
     fails === 'alone' ? { ok: false, error: new Error(`${name} is refused`) } : { ok: true, value: name },

@@ -135,11 +135,8 @@ export function queueContract(open: OpenSpine): void {
       orderingKey,
       backoff: { firstMs: 100, ceilingMs: 100 },
     })
-    await Promise.all(
-      [ordered(1, 'a'), ordered(2, 'a'), ordered(10, 'b'), ordered(3, 'a')].map(job =>
-        spine.jobs.publish(organisation, job),
-      ),
-    )
+    for (const job of [ordered(1, 'a'), ordered(2, 'a'), ordered(10, 'b'), ordered(3, 'a')])
+      await spine.jobs.publish(organisation, job)
     const [one, ten, ...none] = await spine.jobs.lease(want({ max: 10 }))
     expect([read(one?.payload), read(ten?.payload), none.length]).toEqual([1, 10, 0])
     if (!one || !ten) return
