@@ -46,10 +46,11 @@ function copyPlans(
   const original = join(dataDir, 'plans', String(row?.['digest']).replace('sha256:', ''))
   if (!existsSync(original)) throw new Error(`The deployed package is not at ${original}.`)
   const notes = JSON.parse(readFileSync(join(original, 'package.json'), 'utf8')) as PackageNotes
-  const addPlan = database.prepare('insert into plan (id, active_version) values (?, ?)')
+  const addPlan = database.prepare("insert into plan (organisation, id, active_version) values ('default', ?, ?)")
   const addVersion = database.prepare(
-    `insert into plan_version (plan_id, version, digest, name, description, deployed_at, size_bytes, summary, details)
-     select ?, version, ?, ?, description, deployed_at + ?, size_bytes, summary, details
+    `insert into plan_version
+       (organisation, plan_id, version, digest, name, description, deployed_at, size_bytes, summary, details)
+     select organisation, ?, version, ?, ?, description, deployed_at + ?, size_bytes, summary, details
      from plan_version where plan_id = ?`,
   )
   for (let copy = 1; copy <= copies; copy++) {

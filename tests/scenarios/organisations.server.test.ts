@@ -207,9 +207,12 @@ describe('every route', () => {
     async (name, path, route) => {
       const { server, things, tokenWith } = world
       const scope = route.scope as Scope
-      const answer = await ask(server.url, await tokenWith(without(scope)), sampleRequest(name, route, things, path))
+      const [token, request] = [await tokenWith(without(scope)), sampleRequest(name, route, things, path)]
+      const answer = await ask(server.url, token, request)
       expect(answer).toMatchObject({ status: 403, code: 'auth.forbidden' })
       expect(answer.text).toContain(`"scope":"${scope}"`)
+      if (route.method !== 'GET' || route.replyMedia === 'event-stream') return
+      expect((await ask(server.url, token, { ...request, method: 'HEAD' })).status).toBe(403)
     },
   )
 
@@ -233,7 +236,11 @@ describe('every route', () => {
 })
 
 describe('every socket', () => {
-  const pathOf = (path: string, things: Things): string => filledPath(path, kind => (kind ? things[kind] : ''))
+  const pathOf = (path: string, things: Things): string =>
+    filledPath(path, (kind, what) => {
+      if (kind === undefined) throw new Error(`Nothing says what ${what} names.`)
+      return things[kind]
+    })
 
   test.each(socketList)('[ACCESS-3] [ACCESS-4] %s: nobody, and without the scope', async (_name, { path, scope }) => {
     const { server, things, tokenWith } = world

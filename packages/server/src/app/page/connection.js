@@ -138,7 +138,7 @@ async function openTokenDialog() {
         {},
         refused
           ? 'The server did not accept that token.'
-          : 'It is the value of SLIPWAY_API_TOKEN that the server was started with.',
+          : 'It is one that `slipway token create` printed, or the value of SLIPWAY_API_TOKEN that the server was started with.',
       ),
       el('label', { for: 'token' }, 'Token'),
       field,
@@ -170,7 +170,7 @@ export function follow(path, { after, numberOf, onEvent, onState, probe }) {
       try {
         await probe()
       } catch (error) {
-        if (error.code === 'run.unknown' || error.code === 'auth.required') return onState('refused')
+        if (['run.unknown', 'auth.required', 'auth.forbidden'].includes(error.code)) return onState('refused')
       }
     }
     if (stopped) return
