@@ -27,6 +27,7 @@ export const serverFolders = {
 export const features = {
   access: [],
   events: [],
+  jobs: ['events', 'runs', 'spine'],
   models: [],
   plans: ['events', 'sandboxes'],
   runs: ['events', 'models', 'plans', 'sandboxes'],

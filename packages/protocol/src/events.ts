@@ -82,13 +82,14 @@ export const Connected = z.object({
 /** The last frame before the server closes a stream by itself. */
 export const Closing = z.object({
   event: z.literal('closing'),
-  reason: z.enum(['finished', 'slow_reader', 'server_stopping', 'unknown_run', 'unauthorized']),
+  reason: z.enum(['finished', 'slow_reader', 'server_stopping', 'unknown_run', 'unknown_job', 'unauthorized']),
 })
 
 /** Sockets are not HTTP routes, so they stand here. A text frame `ping` is answered with `pong`. */
 export const sockets = {
   run: { path: '/ws/runs/:id', scope: 'read:jobs' },
   all: { path: '/ws/events', scope: 'read:jobs' },
+  job: { path: '/v1/stream/:id', scope: 'read:jobs' },
 } as const satisfies Readonly<Record<string, { readonly path: string; readonly scope: Access }>>
 
 export const streamRun = route({

@@ -4,8 +4,8 @@ import { z } from 'zod'
 export const scopes = {
   'read:plans': 'See deployed plans, their graphs and files.',
   'write:plans': 'Deploy, roll back and undeploy plans.',
-  'read:jobs': 'See runs: states, results, events, traces, files, questions; and the configured agents.',
-  'write:jobs': 'Start, steer, answer, debug, import and delete runs.',
+  'read:jobs': 'See jobs and runs: states, results, events, traces, files, questions; and the configured agents.',
+  'write:jobs': 'Submit and cancel jobs; start, steer, answer, debug, import and delete runs.',
   'llm:invoke': 'Ask models directly.',
   'context:read': 'Search documents and context.',
   admin: 'Everything, also tokens and what deletes many runs at once.',

@@ -249,6 +249,13 @@ export const settings = {
     fallback: 1_000_000,
     says: 'Messages that are of no job are kept only among so many newest of all; 0 keeps any number.',
   },
+  streamHeartbeatMs: {
+    variables: ['SLIPWAY_STREAM_HEARTBEAT_MS', 'WS_PING_INTERVAL_MS'],
+    yaml: 'server.stream_heartbeat_ms',
+    type: z.coerce.number().int().min(100).max(3_600_000),
+    fallback: 15_000,
+    says: 'After how many milliseconds in which nothing happens the stream of a job says that it is still there.',
+  },
   pythonSandbox: {
     variables: ['SLIPWAY_PYTHON_SANDBOX'],
     yaml: 'sandbox.python',

@@ -56,6 +56,8 @@ export const PublishJob = z.object({
     .min(1)
     .max(366 * dayMs)
     .optional(),
+  /** The same as a time, in milliseconds since 1970: a repeated publication has the same one. */
+  deadlineAt: z.number().int().min(0).optional(),
   /** How often it is handed out before it is dead. */
   maxAttempts: z.number().int().min(1).max(100).default(5),
   backoff: JobBackoff.default({ firstMs: 1_000, ceilingMs: 300_000 }),
@@ -77,6 +79,8 @@ export interface JobView {
   readonly attempts: number
   readonly maxAttempts: number
   readonly createdAt: number
+  /** When it was handed out last. */
+  readonly leasedAt: number | null
   /** When it may be handed out, or could have been. */
   readonly runAt: number
   readonly deadlineAt: number | null
@@ -123,7 +127,7 @@ export const Schedule = z.object({
   /** Such as `Europe/Berlin`. */
   timeZone: z.string().min(1).max(64).default('UTC'),
   misfire: z.enum(misfirePolicies).default('once'),
-  job: PublishJob.omit({ idempotencyKey: true, delayMs: true }),
+  job: PublishJob.omit({ idempotencyKey: true, delayMs: true, deadlineAt: true }),
 })
 export type Schedule = z.input<typeof Schedule>
 export type CheckedSchedule = z.output<typeof Schedule>

@@ -23,11 +23,14 @@ export function topicKind(topic: string): TopicKind {
   return last === 'jobs' || last === 'results' || last === 'streams' ? last : 'events'
 }
 
+/** Of the plan engine, which takes runs from their own tables: no operator gets between them. */
+export const planTopic = 'plan.jobs'
+
 /** Takes jobs: work that one operator does and answers. */
 export const JobTopic = Topic.refine(
   topic => topicKind(topic) === 'jobs',
   'Jobs go to topics that end in .jobs and do not begin with system.',
-)
+).refine(topic => topic !== planTopic, 'plan.jobs belongs to the plan engine. A run is submitted over HTTP.')
 
 /** `genesis.jobs` -> `genesis.results`, where results of its jobs are published. */
 export function resultsOf(jobTopic: string): string {

@@ -6,6 +6,7 @@ import { lockFolder } from '#db/folder-lock'
 import { isPostgres } from '#db/place'
 import { Access } from '#features/access/access'
 import { EventLog } from '#features/events/events'
+import { Jobs } from '#features/jobs/jobs'
 import {
   agentProblems,
   createModels,
@@ -44,6 +45,7 @@ export interface Context {
   readonly runs: Runs
   /** Runs as files, and their end. */
   readonly archives: ArchiveParts
+  readonly jobs: Jobs
 }
 
 export interface ContextOptions {
@@ -107,7 +109,9 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(runs)
   const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
   open.use(archives.retention)
-  return { log, db, access, events, spine, models, sandboxes, plans, runs, archives }
+  const { streamHeartbeatMs: heartbeatMs } = settings
+  const jobs = replace.jobs ?? new Jobs({ spine, runs, events, now, heartbeatMs })
+  return { log, db, access, events, spine, models, sandboxes, plans, runs, archives, jobs }
 }
 
 function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => number }, settings: Settings): Spine {

@@ -1,6 +1,9 @@
 import type { Settings } from '@slipway/protocol/settings'
 import { accessRoutes } from '#features/access/access-routes'
 import { eventRoutes, eventSockets } from '#features/events/event-routes'
+import { jobRoutes } from '#features/jobs/job-routes'
+import { jobSockets } from '#features/jobs/job-sockets'
+import { queueRoutes } from '#features/jobs/queue-routes'
 import { planRoutes } from '#features/plans/plan-routes'
 import { archiveRoutes } from '#features/runs/archive-routes'
 import { checkpointRoutes, debugRoutes } from '#features/runs/debug-routes'
@@ -31,7 +34,7 @@ export interface Served extends Pick<Listener, 'stop'> {
 export async function serve(context: Context, { settings, times, stopping }: ServeOptions): Promise<Served> {
   const listener = await createListener({
     handlers: [...systemRoutes(healthSources(context, stopping)), ...featureRoutes(context), ...siteRoutes()],
-    sockets: eventSockets(context.events, context.runs),
+    sockets: [...eventSockets(context.events, context.runs), ...jobSockets(context.jobs)],
     settings,
     verifier: context.access.verifier,
     logger: context.log,
@@ -45,7 +48,7 @@ export async function serve(context: Context, { settings, times, stopping }: Ser
   }
 }
 
-function featureRoutes({ access, archives, events, models, plans, runs }: Context): Handler[] {
+function featureRoutes({ access, archives, events, jobs, models, plans, runs }: Context): Handler[] {
   return [
     ...accessRoutes(access),
     ...planRoutes(plans),
@@ -55,6 +58,8 @@ function featureRoutes({ access, archives, events, models, plans, runs }: Contex
     ...debugRoutes(runs),
     ...inspectionRoutes(runs),
     ...eventRoutes(events, runs),
+    ...jobRoutes(jobs),
+    ...queueRoutes(jobs),
     ...modelRoutes(models),
   ]
 }

@@ -1,4 +1,9 @@
 interface NewerJson {
+  parse(
+    this: void,
+    text: string,
+    reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+  ): unknown
   rawJSON(this: void, text: string): unknown
 }
 
@@ -14,4 +19,15 @@ export function jsonText(value: unknown): string {
       typeof inside === 'bigint' ? rawJSON(inside.toString()) : inside,
     )
   }
+}
+
+/**
+ * Reads JSON whose values are only passed on with `jsonText`: numbers that would be written otherwise than they were read
+ * (`1.0`, integers of any length) keep their text. Throws `SyntaxError`, and `RangeError` for what is nested too deeply.
+ */
+export function readToPassOn(text: string): unknown {
+  const { parse, rawJSON } = JSON as unknown as NewerJson
+  return parse(text, (_key, value, { source }) =>
+    typeof value === 'number' && source !== undefined && String(value) !== source ? rawJSON(source) : value,
+  )
 }

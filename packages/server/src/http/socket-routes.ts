@@ -57,6 +57,7 @@ function addSocket(
         revoked: watch.signal,
         times,
         run: ({ socket, signal }) => route.open(socket, { params, query, identity, signal, requestId }),
+        closing: route.closing,
         onError: error => socketCrashed(logger, { route: route.path, error }),
       }).finally(() => {
         watch[Symbol.dispose]()

@@ -36,6 +36,8 @@ export interface SocketRoute<Params extends z.ZodType = z.ZodType, Query extends
   readonly query: Query
   /** Serves one client; what it resolves with is told to the client in a last `closing` frame. */
   readonly open: (socket: Socket, request: SocketRequest<Params, Query>) => Promise<ClosingReason>
+  /** The last frame, where this socket says it in its own words; null for none. */
+  readonly closing?: ((reason: ClosingReason) => object | null) | undefined
 }
 
 /** Keeps the schemas' types for `open`. */
@@ -58,7 +60,14 @@ export const usualSocketTimes: SocketTimes = { pingMs: 20_000, stallMs: 30_000 }
 const mostBuffered = 1024 * 1024
 /** Clients send `ping` and little else. */
 export const mostReceived = 64 * 1024
-const closeCodes = { finished: 1000, server_stopping: 1001, slow_reader: 4008, unknown_run: 4404, unauthorized: 4401 }
+const closeCodes = {
+  finished: 1000,
+  server_stopping: 1001,
+  slow_reader: 4008,
+  unknown_run: 4404,
+  unknown_job: 4404,
+  unauthorized: 4401,
+}
 
 /** The reader took nothing for too long. */
 class Stalled extends Error {
@@ -81,6 +90,7 @@ export async function serveSocket(
     readonly times: SocketTimes
     readonly run: (served: ServedSocket) => Promise<ClosingReason>
     readonly onError: (error: unknown) => void
+    readonly closing: SocketRoute['closing']
   },
 ): Promise<void> {
   const left = new AbortController()
@@ -91,14 +101,15 @@ export async function serveSocket(
     if (!isBinary && (data as Buffer).toString() === 'ping' && client.bufferedAmount < mostBuffered) client.send('pong')
   })
   const stopPings = keepAlive(client, options.times.pingMs)
+  const close = (reason: ClosingReason): void => closeWith(client, reason, (options.closing ?? usualClosing)(reason))
   try {
     const socket: Socket = { send: frame => sendFrame(client, frame, options.times.stallMs) }
     const reason = await orAbort(options.run({ socket, signal }), signal)
-    close(client, endedBy(options) ?? reason)
+    close(endedBy(options) ?? reason)
   } catch (error) {
     const ended = endedBy(options)
-    if (ended !== null) close(client, ended)
-    else if (error instanceof Stalled) close(client, 'slow_reader')
+    if (ended !== null) close(ended)
+    else if (error instanceof Stalled) close('slow_reader')
     else if (!left.signal.aborted) {
       options.onError(error)
       client.close(1011, 'internal')
@@ -156,9 +167,13 @@ function keepAlive(client: WebSocket, pingMs: number): () => void {
   return () => clearInterval(timer)
 }
 
-function close(client: WebSocket, reason: ClosingReason): void {
+function usualClosing(reason: ClosingReason): object {
+  return { event: 'closing', reason }
+}
+
+function closeWith(client: WebSocket, reason: ClosingReason, frame: object | null): void {
   if (client.readyState !== client.OPEN) return
-  client.send(jsonText({ event: 'closing', reason }))
+  if (frame !== null) client.send(jsonText(frame))
   client.close(closeCodes[reason], reason)
   // A reader that is behind may never take the last frame; the connection must not outlive it.
   setTimeout(() => client.terminate(), 2000).unref()

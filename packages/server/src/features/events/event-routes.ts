@@ -61,20 +61,13 @@ export function eventSockets(log: EventLog, runs: RunDirectory): SocketRoute[] {
   ]
 }
 
-/** The events of a run up to its last one. A run can go on after it was over, so that not every end is the last. */
-async function* followRun(
+function followRun(
   log: EventLog,
   runs: RunDirectory,
   { run, after: seen, signal }: { readonly run: RunAsked; readonly after: number; readonly signal: AbortSignal },
 ): AsyncGenerator<RunEvent> {
-  const source = { organisation: run.by.organisation, runId: run.runId }
-  const isLast = async (seq: number): Promise<boolean> =>
-    (await runs.isOver(run)) && seq >= (await log.lastSeqOfRun(source))
-  if (await isLast(seen)) return
-  for await (const event of log.follow({ ...source, after: seen, signal })) {
-    yield event
-    if ((event.event === 'run:completed' || event.event === 'run:failed') && (await isLast(event.seq))) return
-  }
+  const { organisation } = run.by
+  return log.followRun({ organisation, runId: run.runId, after: seen, signal }, () => runs.isOver(run))
 }
 
 async function sendAll(socket: Socket, events: AsyncIterable<RunEvent>): Promise<ClosingReason> {

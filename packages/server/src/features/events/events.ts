@@ -125,6 +125,21 @@ export class EventLog {
     }
   }
 
+  /** The events of a run up to its last one. A run can go on after it was over, so that not every end is the last. */
+  async *followRun(
+    { runId, ...options }: FollowOptions & { readonly runId: string; readonly after: number },
+    isOver: () => Promise<boolean>,
+  ): AsyncGenerator<RunEvent> {
+    const { organisation } = options
+    const isLast = async (seq: number): Promise<boolean> =>
+      (await isOver()) && seq >= (await this.lastSeqOfRun({ organisation, runId }))
+    if (await isLast(options.after)) return
+    for await (const event of this.follow({ ...options, runId })) {
+      yield event
+      if ((event.event === 'run:completed' || event.event === 'run:failed') && (await isLast(event.seq))) return
+    }
+  }
+
   /**
    * Live events. Numbers have no gaps: what is between two was committed elsewhere, and is in the log. So events of
    * other organisations are counted too, and not given.

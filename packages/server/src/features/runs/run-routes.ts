@@ -1,4 +1,3 @@
-import { PyDict } from '@slipway/engine/value/value'
 import { answerInput, cancelInput, getInput, listInputs } from '@slipway/protocol/inputs'
 import {
   getRun,
@@ -14,7 +13,7 @@ import {
 import { handle, type Handler } from '#http/handler'
 import { fileReply, page } from '#http/reply'
 import { runOf } from './known-run.ts'
-import { readBody } from './request-values.ts'
+import { inputsOf, readBody } from './request-values.ts'
 import type { Runs } from './runs.ts'
 
 export function runRoutes(runs: Runs): Handler[] {
@@ -23,13 +22,13 @@ export function runRoutes(runs: Runs): Handler[] {
       runs.start(
         identity,
         { ...body, idempotency_key: body.idempotency_key ?? keyOf(headers['idempotency-key']) },
-        inputsOf(bodyText),
+        inputsOf(readBody(bodyText)),
       ),
     ),
     handle(listRuns, async ({ identity, query, url }) => {
       const { runs: items, next } = await runs.list(identity, {
         planId: query.plan_id,
-        status: query.status,
+        statuses: query.status && [query.status],
         limit: query.limit,
         after: query.after,
       })
@@ -72,11 +71,4 @@ function inputRoutes({ people }: Runs): Handler[] {
 
 function keyOf(header: string | readonly string[] | undefined): string | undefined {
   return typeof header === 'string' && header !== '' ? header.slice(0, 200) : undefined
-}
-
-// Read from the text, so that `1.0`, long integers and the order of keys reach the plan as they were sent.
-function inputsOf(bodyText: string): PyDict {
-  const body = readBody(bodyText)
-  const given = body instanceof PyDict ? (body.get('inputs') ?? body.get('ground_inputs')) : null
-  return given instanceof PyDict ? given : new PyDict()
 }

@@ -38,6 +38,8 @@ import { ValueReader } from './run-values.ts'
 import { toRun, toTraceCall } from './run-view.ts'
 import { StepBoard } from './step-board.ts'
 
+export { inputsOf, readBody } from './request-values.ts'
+
 export interface RunsDeps {
   readonly db: Database
   readonly events: EventLog
@@ -63,6 +65,8 @@ export interface RunsDeps {
 
 export interface RunPage {
   readonly runs: readonly Run[]
+  /** Of each of them, what to give as `after` for the page that begins behind it. */
+  readonly cursors: readonly string[]
   /** What to give as `after` for the next page. */
   readonly next: string | null
 }
@@ -110,7 +114,7 @@ export class Runs implements AsyncDisposable {
     { organisation }: Pick<Caller, 'organisation'>,
     filter: {
       readonly planId?: PlanId | undefined
-      readonly status?: RunState | undefined
+      readonly statuses?: readonly RunState[] | undefined
       readonly limit: number
       readonly after?: string | undefined
     },
@@ -119,17 +123,17 @@ export class Runs implements AsyncDisposable {
     if (before !== undefined && !Number.isSafeInteger(before)) {
       throw new AppError('input.invalid', '`after` is not a place in the list. Use the one of the `Link` header.')
     }
-    const statuses = filter.status === undefined ? undefined : [filter.status]
     const rows = await selectRuns(this.#deps.db.read, {
       organisation,
       planId: filter.planId,
-      statuses,
+      statuses: filter.statuses,
       before,
       limit: filter.limit + 1,
     })
     const page = rows.slice(0, filter.limit)
     return {
       runs: await this.#views(page),
+      cursors: page.map(({ position }) => String(position)),
       next: rows.length > filter.limit ? String(page.at(-1)?.position) : null,
     }
   }

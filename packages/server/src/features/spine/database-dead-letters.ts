@@ -27,7 +27,7 @@ export class DatabaseDeadLetters implements DeadLetters {
     const page = Math.max(1, Math.min(limit ?? usualPage, longestPage))
     const range = { organisation, topic, limit: page, before: cursor ?? null }
     const { jobs, next } = await listDead(this.#parts.db.read, range)
-    return { jobs: jobs.map(jobView), next }
+    return { jobs: jobs.map(jobView), cursors: jobs.map(({ position }) => position), next }
   }
 
   async inspect(organisation: string, jobId: string): Promise<DeadLetter> {

@@ -79,6 +79,7 @@ export class DatabaseJobs implements JobQueue {
   readonly #desk: LeaseDesk
   readonly #commits: GroupCommit
   readonly #watchers = new Set<(jobId: string | null) => void>()
+  readonly #jobWatchers = new Map<string, Set<() => void>>()
 
   constructor(options: DatabaseJobsOptions) {
     const { parts, commits } = options
@@ -190,6 +191,17 @@ export class DatabaseJobs implements JobQueue {
     return { [Symbol.dispose]: () => void this.#watchers.delete(handler) }
   }
 
+  watchJob(jobId: string, handler: () => void): Disposable {
+    const watchers = this.#jobWatchers.get(jobId) ?? new Set()
+    this.#jobWatchers.set(jobId, watchers.add(handler))
+    return {
+      [Symbol.dispose]: () => {
+        watchers.delete(handler)
+        if (watchers.size === 0) this.#jobWatchers.delete(jobId)
+      },
+    }
+  }
+
   async get(organisation: string, jobId: string): Promise<JobView> {
     return jobView(await this.#find(organisation, jobId))
   }
@@ -204,11 +216,11 @@ export class DatabaseJobs implements JobQueue {
     const { jobs, next } = await listJobs(this.#options.parts.db.read, {
       organisation,
       topic,
-      state,
+      states: typeof state === 'string' ? [state] : state,
       limit: pageOf(limit),
       before: cursor ?? null,
     })
-    return { jobs: jobs.map(jobView), next }
+    return { jobs: jobs.map(jobView), cursors: jobs.map(({ position }) => position), next }
   }
 
   async attempts(organisation: string, jobId: string): Promise<JobAttempt[]> {
@@ -233,6 +245,9 @@ export class DatabaseJobs implements JobQueue {
     this.#desk.heard(tidings)
     const jobs = tidings === 'everything' ? [null] : tidings.leases
     for (const watcher of this.#watchers) for (const jobId of jobs) watcher(jobId)
+    if (this.#jobWatchers.size === 0) return
+    const changed = tidings === 'everything' ? this.#jobWatchers.keys() : tidings.changed
+    for (const jobId of changed) for (const watcher of this.#jobWatchers.get(jobId) ?? []) watcher()
   }
 
   /** Lets those that wait for jobs go without one. */

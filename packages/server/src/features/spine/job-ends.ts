@@ -30,6 +30,7 @@ export async function applySteps(tx: Tx, steps: readonly Step[], parts: SpinePar
   for (const step of steps) {
     const { before, after } = step
     outbox.due(after.due_at)
+    outbox.changed.push(after.id)
     if (after.state === 'ready') outbox.ready.push(after)
     if (before.state === 'leased' && (after.state !== 'leased' || after.cancel_at !== before.cancel_at))
       outbox.leases.push(after.id)
@@ -70,6 +71,7 @@ async function promoteHeads(tx: Tx, keys: readonly OrderingKey[], parts: SpinePa
     const outbox = parts.outboxes.of(tx)
     for (const { after } of changes) {
       outbox.due(after.due_at)
+      outbox.changed.push(after.id)
       if (after.state === 'ready') outbox.ready.push(after)
     }
     if (heads.length === keys.length) return

@@ -64,14 +64,14 @@ export async function findPayload(reader: Reader, organisation: string, jobId: s
 export interface ListRange {
   readonly organisation: string
   readonly topic: string | undefined
-  readonly state: JobState | undefined
+  readonly states: readonly JobState[] | undefined
   readonly limit: number
   /** Before this position; null for the newest. */
   readonly before: number | null
 }
 
 export interface ListedJobs {
-  readonly jobs: readonly Job[]
+  readonly jobs: readonly (Job & { readonly position: number })[]
   /** Where to go on; null at the end. */
   readonly next: number | null
 }
@@ -82,7 +82,7 @@ const jobsPerPage = 5_000
 /** Jobs of an organisation, newest first. */
 export async function listJobs(
   reader: Reader,
-  { organisation, topic, state, limit, before }: ListRange,
+  { organisation, topic, states, limit, before }: ListRange,
 ): Promise<ListedJobs> {
   const window = reader
     .selectFrom('job')
@@ -95,7 +95,7 @@ export async function listJobs(
     .selectFrom(window.as('job'))
     .selectAll()
     .$if(topic !== undefined, query => query.where('topic', '=', topic ?? ''))
-    .$if(state !== undefined, query => query.where('state', '=', state ?? ''))
+    .$if(states !== undefined, query => query.where('state', 'in', states ?? []))
     .orderBy('position', 'desc')
     .limit(limit)
     .$narrowType<{ state: JobState }>()
@@ -113,7 +113,7 @@ export async function listJobs(
 /** Dead jobs of an organisation, those that were published last first. */
 export async function listDead(
   reader: Reader,
-  { organisation, topic, limit, before }: Omit<ListRange, 'state'>,
+  { organisation, topic, limit, before }: Omit<ListRange, 'states'>,
 ): Promise<ListedJobs> {
   const rows = await reader
     .selectFrom('job')

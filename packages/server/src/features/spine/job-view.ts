@@ -18,6 +18,7 @@ export function jobView(job: Job): JobView {
     attempts: job.attempts,
     maxAttempts: job.max_attempts,
     createdAt: job.created_at,
+    leasedAt: job.leased_at,
     runAt: job.run_at,
     deadlineAt: job.deadline_at,
     finishedAt: job.finished_at,

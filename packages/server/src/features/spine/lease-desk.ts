@@ -247,7 +247,10 @@ export class LeaseDesk implements Lane {
     if (handOuts.length === 0) return
     await writeHandOuts(tx, handOuts, now)
     const outbox = parts.outboxes.of(tx)
-    for (const { dueAt: due } of handOuts) outbox.due(due)
+    for (const { job, dueAt: due } of handOuts) {
+      outbox.due(due)
+      outbox.changed.push(job.id)
+    }
     // What became ready in this very transaction is nobody else's to hear of.
     const gone = new Set(handOuts.map(({ job }) => job.id))
     outbox.ready = outbox.ready.filter(({ id }) => !gone.has(id))

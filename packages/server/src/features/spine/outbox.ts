@@ -19,6 +19,8 @@ export interface Tidings {
   readonly topics: readonly string[]
   /** Jobs whose lease should be looked at: they are being cancelled, or are over. */
   readonly leases: readonly string[]
+  /** Jobs of which this server has changed something. */
+  readonly changed: readonly string[]
   /** Subjects in which messages were committed on other servers. */
   readonly subjects: readonly string[]
   /** Organisations whose schemas have changed. */
@@ -37,6 +39,7 @@ const longestNotice = 7_000
 export class Outbox {
   ready: Readiness[] = []
   readonly leases: string[] = []
+  readonly changed: string[] = []
   readonly subjects = new Set<string>()
   readonly schemas = new Set<string>()
   readonly counts = new Map<string, QueueRow>()
@@ -114,6 +117,6 @@ export class Outboxes implements Disposable {
 function readNotice(text: string): Tidings | 'everything' {
   if (text === '') return 'everything'
   // Only servers of this database write here.
-  const told = parseJson(text) as Omit<Tidings, 'ready'>
-  return { ...told, ready: [] }
+  const told = parseJson(text) as Omit<Tidings, 'ready' | 'changed'>
+  return { ...told, ready: [], changed: [] }
 }

@@ -172,7 +172,7 @@ function rowOf(
   { now, hash, isBlocked }: { readonly now: number; readonly hash: string | null; readonly isBlocked: boolean },
 ): Row {
   const run_at = now + job.delayMs
-  const deadline_at = job.deadlineMs === undefined ? null : now + job.deadlineMs
+  const deadline_at = job.deadlineAt ?? (job.deadlineMs === undefined ? null : now + job.deadlineMs)
   const state = isBlocked ? 'blocked' : job.delayMs > 0 ? 'delayed' : 'ready'
   return {
     id: randomUUIDv7(),

@@ -66,6 +66,11 @@ export interface JobQueue {
   cancel(organisation: string, jobId: string, reason?: string): Promise<JobView>
   /** Calls the handler with each job whose lease should be looked at by a heartbeat; null where it may be any. */
   watchLeases(handler: (jobId: string | null) => void): Disposable
+  /**
+   * Calls the handler when this server has changed something of the job: its state, its progress or its log. What others
+   * change has to be looked for.
+   */
+  watchJob(jobId: string, handler: () => void): Disposable
   /** Throws `job.unknown`. */
   get(organisation: string, jobId: string): Promise<JobView>
   payload(organisation: string, jobId: string): Promise<Uint8Array>
@@ -160,7 +165,8 @@ export interface StreamPieces {
 
 export interface JobListQuery {
   readonly topic?: string | undefined
-  readonly state?: JobState | undefined
+  /** One state, or any of several. */
+  readonly state?: JobState | readonly JobState[] | undefined
   readonly limit?: number | undefined
   /** `next` of the page before. */
   readonly cursor?: number | undefined
@@ -169,6 +175,8 @@ export interface JobListQuery {
 export interface JobPage {
   /** Newest first. */
   readonly jobs: readonly JobView[]
+  /** Of each of them, the cursor of the page that begins behind it. */
+  readonly cursors: readonly number[]
   /** For the next page, which may be empty and have another behind it; null on the last one. */
   readonly next: number | null
 }
