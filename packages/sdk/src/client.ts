@@ -5,6 +5,7 @@ import { accessMethods, type AccessMethods } from './access.ts'
 import { archiveMethods, type ArchiveMethods } from './archives.ts'
 import { inputMethods, type InputMethods } from './inputs.ts'
 import { inspectionMethods, type InspectionMethods } from './inspection.ts'
+import { queueMethods, type QueueMethods } from './jobs.ts'
 import { planMethods, type PlanMethods } from './plans.ts'
 import { runMethods, type RunMethods } from './runs.ts'
 import { steeringMethods, type SteeringMethods } from './steering.ts'
@@ -15,7 +16,15 @@ import { createTransport, type AnyRoute, type CallInput, type ClientOptions, typ
  * `server.unreachable` when no answer came in time. An aborted signal rejects with its own reason.
  */
 export interface Client
-  extends PlanMethods, RunMethods, InputMethods, SteeringMethods, InspectionMethods, ArchiveMethods, AccessMethods {
+  extends
+    PlanMethods,
+    RunMethods,
+    InputMethods,
+    SteeringMethods,
+    InspectionMethods,
+    ArchiveMethods,
+    AccessMethods,
+    QueueMethods {
   /** Address of the server without a closing slash. */
   readonly url: string
   readonly token: string | undefined
@@ -38,6 +47,7 @@ export function createClient(options: ClientOptions): Client {
     ...inspectionMethods(transport),
     ...archiveMethods(transport),
     ...accessMethods(transport),
+    ...queueMethods(transport),
     health: wait => transport.call(api.healthz, { ...wait }),
     models: wait => transport.call(api.listModels, { ...wait }),
   }
