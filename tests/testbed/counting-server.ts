@@ -1,0 +1,25 @@
+import { readConfig } from '@slipway/server/app/config'
+import { startServer } from '@slipway/server/app/start-server'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A server with an operator in its process that counts to ten at each attempt, in the log and in the stream. */
+const topic = 'count.jobs'
+const schema = 'arqonbus.count.number.v1'
+const rounds = 10
+
+const { settings, env } = await readConfig()
+const server = await startServer(settings, { env })
+process.stdout.write(`Slipway is ready at ${server.url}\n`)
+const { jobs } = server.context.spine
+for (;;) {
+  const leased = await jobs.lease({ topics: [topic], operator: 'counter', organisation: null, max: 1, waitMs: 60_000 })
+  for (const { id, fence, attempt } of leased) {
+    const lease = { jobId: id, fence, organisation: null }
+    for (let round = 1; round <= rounds; round++) {
+      await jobs.heartbeat(lease, { lines: [`${attempt}/${round}`], progress: `${round} of ${rounds}` })
+      await jobs.append(lease, { schema, payloads: [Buffer.from(`{"attempt":${attempt},"round":${round}}`)] })
+      await sleep(60)
+    }
+    await jobs.ack(lease, { schema, payload: Buffer.from(String(rounds)) })
+  }
+}
