@@ -1,11 +1,14 @@
 import { readConfig } from '@slipway/server/app/config'
 import { startServer } from '@slipway/server/app/start-server'
-import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A server with an operator in its process that counts to ten at each attempt, in the log and in the stream. */
+/**
+ * A server with an operator in its process that counts to ten in the log and in the stream of a job. At the first attempt it
+ * hangs at five, until it is killed.
+ */
 const topic = 'count.jobs'
 const schema = 'arqonbus.count.number.v1'
 const rounds = 10
+const hangsAt = 5
 
 const { settings, env } = await readConfig()
 const server = await startServer(settings, { env })
@@ -18,7 +21,7 @@ for (;;) {
     for (let round = 1; round <= rounds; round++) {
       await jobs.heartbeat(lease, { lines: [`${attempt}/${round}`], progress: `${round} of ${rounds}` })
       await jobs.append(lease, { schema, payloads: [Buffer.from(`{"attempt":${attempt},"round":${round}}`)] })
-      await sleep(60)
+      if (attempt === 1 && round === hangsAt) await new Promise(() => undefined)
     }
     await jobs.ack(lease, { schema, payload: Buffer.from(String(rounds)) })
   }
