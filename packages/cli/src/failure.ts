@@ -21,6 +21,9 @@ const usageCodes = new Set([
   'run.unknown',
   'question.unknown',
   'token.unknown',
+  'job.unknown',
+  'payload.invalid',
+  'schedule.unknown',
 ])
 
 /** What to say about an error and how the process ends. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { axisPlace, count, counts, days, positive, seconds } from './options.ts'
+import { axisPlace, count, counts, days, positive, seconds, whole } from './options.ts'
 
 describe('options', () => {
   test.each([
@@ -31,5 +31,7 @@ describe('options', () => {
     expect([positive('3'), count('0')]).toEqual([3, 0])
     for (const wrong of ['0', 'x', '1.5']) expect(() => positive(wrong)).toThrow()
     for (const wrong of ['', ' ', '-1', 'x']) expect(() => count(wrong)).toThrow()
+    expect(whole('-3')).toBe(-3)
+    for (const wrong of ['', '1.5', 'x']) expect(() => whole(wrong)).toThrow()
   })
 })

@@ -17,6 +17,12 @@ export function count(text: string): number {
   return value
 }
 
+export function whole(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('It has to be a whole number.')
+  return value
+}
+
 const secondsOf = { s: 1, m: 60, h: 3600, d: 86_400 } as const
 
 /** Seconds of `90`, `90s`, `15m`, `2h` or `30d`. */

@@ -7,10 +7,12 @@ import { addCheckpoints, addFork } from './commands/checkpoints.ts'
 import { addCommands } from './commands/commands.ts'
 import { addCompile } from './commands/compile.ts'
 import { addConfig } from './commands/config.ts'
+import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDeploy } from './commands/deploy.ts'
 import { addDiff } from './commands/diff.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addInspect } from './commands/inspect.ts'
+import { addJobs } from './commands/jobs.ts'
 import { addLogs } from './commands/logs.ts'
 import { addMigrate } from './commands/migrate.ts'
 import { addPack } from './commands/pack.ts'
@@ -20,6 +22,7 @@ import { addResult } from './commands/result.ts'
 import { addRun } from './commands/run.ts'
 import { addRuns } from './commands/runs.ts'
 import { addPause, addResume } from './commands/pause.ts'
+import { addSchedules } from './commands/schedules.ts'
 import { addSteps } from './commands/steps.ts'
 import { addStop } from './commands/stop.ts'
 import { addToken } from './commands/token.ts'
@@ -58,6 +61,9 @@ const commands = [
   addRerun,
   addModify,
   addCommands,
+  addJobs,
+  addDeadLetters,
+  addSchedules,
   addCheck,
   addCompile,
   addPack,
