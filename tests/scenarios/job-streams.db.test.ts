@@ -164,7 +164,7 @@ onServers('the stream of a job', open => {
 
 describe('a slow reader', () => {
   test('[JOBS-20] is cut and told, and another one gets everything', async () => {
-    await using bed = await openJobBed({ times: { stallMs: 300 } })
+    await using bed = await openJobBed()
     const { jobId } = await bed.client.jobs.submit('genesis')
     const job = await bed.lease('genesis')
     await using slow = await openStream(bed.server.url, jobId)
