@@ -107,7 +107,7 @@ onServers('submitting', open => {
   })
 
   test('[JOBS-4] [JOBS-13] a full queue says when to come again', async () => {
-    await using bed = await open({ settings: { jobsPerQueue: 2 } })
+    await using bed = await open({ settings: { spineMaxQueueJobs: 2 } })
     await bed.client.jobs.submit('genesis')
     await bed.client.jobs.submit('genesis')
     const refused = await bed.post('/v1/jobs', { type: 'genesis' })
@@ -197,7 +197,7 @@ onServers('the list of jobs', open => {
 
 onServers('what becomes of jobs', open => {
   test('[JOBS-8] a job is cancelled in its queue, and in the hands of an operator', async () => {
-    await using bed = await open({ settings: { jobCancelGraceSeconds: 0.1 } })
+    await using bed = await open({ settings: { spineCancelGraceSeconds: 0.1 } })
     const { jobs } = bed.client
     const { jobId: queued } = await jobs.submit('genesis')
     expect(await jobs.cancel(queued, { reason: 'not needed' })).toMatchObject({
