@@ -1,7 +1,6 @@
 import { sleep } from '@slipway/kit/abort'
 import { AppError } from '@slipway/protocol/errors'
 import type { Closing } from '@slipway/protocol/events'
-import type { z } from 'zod'
 import type { Client } from './client.ts'
 import { socketFrames, type SocketEnd } from './socket-frames.ts'
 
@@ -24,7 +23,7 @@ export type Frame<Item, Place> =
   /** Frames that this version does not know are passed over: a newer server may say more. */
   | { readonly type: 'unreadable' }
 
-export type ClosingReason = z.infer<typeof Closing>['reason']
+export type ClosingReason = ReturnType<typeof Closing.parse>['reason']
 
 export interface Resumable<Item, Place extends StreamPlace> extends ResumeOptions {
   readonly path: string
