@@ -26,12 +26,16 @@ export const serverFolders = {
 /** Feature -> features whose front file it may import. */
 export const features = {
   access: [],
+  circuits: ['mappings', 'operators', 'spine'],
   events: [],
   jobs: ['events', 'runs', 'spine'],
+  mappings: [],
   models: [],
+  operators: ['mappings', 'spine'],
   plans: ['events', 'sandboxes'],
   runs: ['events', 'models', 'plans', 'sandboxes'],
   sandboxes: [],
+  shield: ['operators', 'spine'],
   spine: [],
 }
 

@@ -247,10 +247,12 @@ describe('every socket', () => {
     const place = pathOf(path, things)
     expect(await refusal(connect(server.url, place, null))).toBe(401)
     expect(await refusal(connect(server.url, place, 'anything'))).toBe(401)
-    expect(await refusal(connect(server.url, place, await tokenWith(without(scope))))).toBe(403)
+    if (isScope(scope)) expect(await refusal(connect(server.url, place, await tokenWith(without(scope))))).toBe(403)
   })
 
-  test.each(socketList)('[ACCESS-10] [ACCESS-12] %s: another organisation', async (_name, { path }) => {
+  // The bus says nothing that it was not asked for, in frames of its own.
+  const telling = socketList.filter(([name]) => name !== 'bus')
+  test.each(telling)('[ACCESS-10] [ACCESS-12] %s: another organisation', async (_name, { path }) => {
     const { server, things, owner, rival } = world
     const client = connect(server.url, `${pathOf(path, things)}?after=0`, tokenOf(rival))
     const frames: string[] = []

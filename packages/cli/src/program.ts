@@ -4,6 +4,7 @@ import { addBreak } from './commands/breakpoints.ts'
 import { addModify, addOverride, addRerun } from './commands/change.ts'
 import { addCheck } from './commands/check.ts'
 import { addCheckpoints, addFork } from './commands/checkpoints.ts'
+import { addCircuits } from './commands/circuits.ts'
 import { addCommands } from './commands/commands.ts'
 import { addCompile } from './commands/compile.ts'
 import { addConfig } from './commands/config.ts'
@@ -15,6 +16,8 @@ import { addInspect } from './commands/inspect.ts'
 import { addJobs } from './commands/jobs.ts'
 import { addLogs } from './commands/logs.ts'
 import { addMigrate } from './commands/migrate.ts'
+import { addOperator } from './commands/operator-new.ts'
+import { addOperators } from './commands/operators.ts'
 import { addPack } from './commands/pack.ts'
 import { addPlans } from './commands/plans.ts'
 import { addAnswer, addInputs } from './commands/questions.ts'
@@ -64,6 +67,9 @@ const commands = [
   addJobs,
   addDeadLetters,
   addSchedules,
+  addOperators,
+  addOperator,
+  addCircuits,
   addCheck,
   addCompile,
   addPack,

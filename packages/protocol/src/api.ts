@@ -1,4 +1,5 @@
 import { createToken, getCaller, listTokens, revokeToken } from './access.ts'
+import { deleteCircuit, enableCircuit, getCircuit, listCircuits, pauseCircuit, putCircuit } from './circuits.ts'
 import { streamRun } from './events.ts'
 import { deletePlan, deployPlan, getPlan, getPlanFile, getPlanGraph, listPlans, rollbackPlan } from './plans.ts'
 import { deleteRun, exportRun, importRun, pruneRuns } from './archives.ts'
@@ -58,6 +59,16 @@ import {
   startRun,
   stopRun,
 } from './runs.ts'
+import {
+  checkOperator,
+  deleteOperator,
+  drainOperator,
+  getOperator,
+  listOperators,
+  promoteOperator,
+  quarantineOperator,
+  releaseOperator,
+} from './operators.ts'
 import { healthz, listModels, livez, readyz } from './system.ts'
 
 /** Every HTTP route of the server. */
@@ -130,6 +141,20 @@ export const api = {
   registerSchema,
   listQueues,
   listModels,
+  listOperators,
+  getOperator,
+  drainOperator,
+  quarantineOperator,
+  releaseOperator,
+  deleteOperator,
+  checkOperator,
+  promoteOperator,
+  listCircuits,
+  getCircuit,
+  putCircuit,
+  enableCircuit,
+  pauseCircuit,
+  deleteCircuit,
   createToken,
   listTokens,
   revokeToken,

@@ -85,11 +85,15 @@ export const Closing = z.object({
   reason: z.enum(['finished', 'slow_reader', 'server_stopping', 'unknown_run', 'unknown_job', 'unauthorized']),
 })
 
-/** Sockets are not HTTP routes, so they stand here. A text frame `ping` is answered with `pong`. */
+/**
+ * Sockets are not HTTP routes, so they stand here. A text frame `ping` is answered with `pong`, except on the bus, which
+ * has frames of its own and asks for a scope with each of them.
+ */
 export const sockets = {
   run: { path: '/ws/runs/:id', scope: 'read:jobs' },
   all: { path: '/ws/events', scope: 'read:jobs' },
   job: { path: '/v1/stream/:id', scope: 'read:jobs' },
+  bus: { path: '/bus', scope: 'any' },
 } as const satisfies Readonly<Record<string, { readonly path: string; readonly scope: Access }>>
 
 export const streamRun = route({

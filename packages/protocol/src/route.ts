@@ -22,7 +22,7 @@ export interface Route<
   /** What a caller's token must allow. */
   readonly scope: Access
   readonly summary: string
-  readonly tag: 'plans' | 'runs' | 'checkpoints' | 'debugging' | 'jobs' | 'events' | 'models' | 'access' | 'system'
+  readonly tag: 'plans' | 'runs' | 'checkpoints' | 'debugging' | 'jobs' | 'events' | 'models' | 'operators' | 'access' | 'system'
   readonly params?: Params
   readonly query?: Query
   readonly body?: Body

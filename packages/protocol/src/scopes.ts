@@ -6,6 +6,7 @@ export const scopes = {
   'write:plans': 'Deploy, roll back and undeploy plans.',
   'read:jobs': 'See jobs and runs: states, results, events, traces, files, questions; and the configured agents.',
   'write:jobs': 'Submit and cancel jobs; start, steer, answer, debug, import and delete runs.',
+  'operate:jobs': 'Be an operator: take jobs of any topic of the organisation, and end them.',
   'llm:invoke': 'Ask models directly.',
   'context:read': 'Search documents and context.',
   admin: 'Everything, also tokens and what deletes many runs at once.',

@@ -21,6 +21,7 @@ const count = z.coerce.number().int().min(1)
 const database = z
   .string()
   .refine(isDatabase, 'Neither a URL postgres://user:password@host:5432/name nor the path of a SQLite file.')
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform(given => given === 'true')])
 const list = z.preprocess(
   value =>
     typeof value === 'string'
@@ -255,6 +256,125 @@ export const settings = {
     type: z.coerce.number().int().min(100).max(3_600_000),
     fallback: 15_000,
     says: 'After how many milliseconds in which nothing happens the stream of a job says that it is still there.',
+  },
+  operatorStaleSeconds: {
+    variables: ['SLIPWAY_OPERATOR_STALE_SECONDS'],
+    yaml: 'operators.stale_seconds',
+    type: z.coerce.number().min(0.1).max(3600),
+    fallback: 30,
+    says: 'After how many seconds in which nothing is heard of an operator it is taken for lost.',
+  },
+  operatorFaults: {
+    variables: ['SLIPWAY_OPERATOR_FAULTS'],
+    yaml: 'operators.faults',
+    type: z.coerce.number().int().min(0).max(10_000),
+    fallback: 10,
+    says: 'So many failures one after the other bring an operator into quarantine; 0 for never.',
+  },
+  operatorStage: {
+    variables: ['SLIPWAY_OPERATOR_STAGE'],
+    yaml: 'operators.stage',
+    type: z.enum(['prototype', 'staging', 'production']),
+    fallback: 'prototype',
+    says: 'Operators below this stage get no jobs: prototype, staging or production.',
+  },
+  busJson: {
+    variables: ['SLIPWAY_BUS_JSON'],
+    yaml: 'bus.json',
+    type: flag,
+    fallback: 'false',
+    says: 'Whether the bus takes frames as JSON text beside protobuf: for trying things out.',
+  },
+  busMaxFrameBytes: {
+    variables: ['SLIPWAY_BUS_MAX_FRAME_BYTES'],
+    yaml: 'bus.max_frame_bytes',
+    type: z.coerce.number().int().min(1024).max(67_108_864),
+    fallback: 2_097_152,
+    says: 'Largest frame that the bus takes, in bytes. A payload has at most 1,048,576.',
+  },
+  busMaxWaitingBytes: {
+    variables: ['SLIPWAY_BUS_MAX_WAITING_BYTES'],
+    yaml: 'bus.max_waiting_bytes',
+    type: z.coerce.number().int().min(1024),
+    fallback: 1_048_576,
+    says: 'Bytes that may wait for one client of the bus before nothing more is sent to it until it has taken some.',
+  },
+  busMaxSockets: {
+    variables: ['SLIPWAY_BUS_MAX_SOCKETS'],
+    yaml: 'bus.max_sockets',
+    type: count,
+    fallback: 10_000,
+    says: 'Clients of the bus that one server serves at a time.',
+  },
+  busSocketsPerToken: {
+    variables: ['SLIPWAY_BUS_SOCKETS_PER_TOKEN'],
+    yaml: 'bus.sockets_per_token',
+    type: count,
+    fallback: 1_000,
+    says: 'Clients of the bus with the same token that one server serves at a time.',
+  },
+  busFramesPerSecond: {
+    variables: ['SLIPWAY_BUS_FRAMES_PER_SECOND'],
+    yaml: 'bus.frames_per_second',
+    type: count,
+    fallback: 10_000,
+    says: 'Frames a second that one server takes with the same token; of what operators say of their jobs as many again.',
+  },
+  busTopicFramesPerSecond: {
+    variables: ['SLIPWAY_BUS_TOPIC_FRAMES_PER_SECOND'],
+    yaml: 'bus.topic_frames_per_second',
+    type: count,
+    fallback: 5_000,
+    says: 'Messages and jobs a second that one server takes for a topic of an organisation.',
+  },
+  busIdleSeconds: {
+    variables: ['SLIPWAY_BUS_IDLE_SECONDS'],
+    yaml: 'bus.idle_seconds',
+    type: z.coerce.number().min(1).max(86_400),
+    fallback: 600,
+    says: 'After how many seconds a client of the bus that says nothing, follows nothing and is no operator is closed.',
+  },
+  policyRequired: {
+    variables: ['SLIPWAY_POLICY_REQUIRED'],
+    yaml: 'policy.required',
+    type: flag,
+    fallback: 'false',
+    says: 'Whether messages of topics that no active policy covers are refused.',
+  },
+  policyTimeoutMs: {
+    variables: ['SLIPWAY_POLICY_TIMEOUT_MS'],
+    yaml: 'policy.timeout_ms',
+    type: z.coerce.number().int().min(1).max(10_000),
+    fallback: 100,
+    says: 'Longest time that a policy may take for one message, in milliseconds; then the message is refused.',
+  },
+  policyMemoryBytes: {
+    variables: ['SLIPWAY_POLICY_MEMORY_BYTES'],
+    yaml: 'policy.memory_bytes',
+    type: z.coerce.number().int().min(65_536).max(268_435_456),
+    fallback: 16_777_216,
+    says: 'Most memory that a policy may declare, in bytes.',
+  },
+  policyModuleBytes: {
+    variables: ['SLIPWAY_POLICY_MODULE_BYTES'],
+    yaml: 'policy.module_bytes',
+    type: z.coerce.number().int().min(1024).max(16_777_216),
+    fallback: 1_048_576,
+    says: 'Largest module of a policy, in bytes.',
+  },
+  policyWorkers: {
+    variables: ['SLIPWAY_POLICY_WORKERS'],
+    yaml: 'policy.workers',
+    type: z.coerce.number().int().min(1).max(64),
+    fallback: 2,
+    says: 'Threads on which policies run.',
+  },
+  policyQueue: {
+    variables: ['SLIPWAY_POLICY_QUEUE'],
+    yaml: 'policy.queue',
+    type: count,
+    fallback: 1_000,
+    says: 'Messages of one organisation that may wait for its policies; further ones are refused.',
   },
   pythonSandbox: {
     variables: ['SLIPWAY_PYTHON_SANDBOX'],

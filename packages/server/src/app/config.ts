@@ -60,6 +60,7 @@ export interface Paths {
   readonly runsDir: string
   readonly sandboxDir: string
   readonly agentsFile: string
+  readonly operatorsFile: string
 }
 
 export function pathsOf(settings: Settings): Paths {
@@ -72,6 +73,7 @@ export function pathsOf(settings: Settings): Paths {
     runsDir: resolve(dataDir, settings.runsDir),
     sandboxDir: join(dataDir, 'sandbox'),
     agentsFile: join(dataDir, 'config', 'agents.yaml'),
+    operatorsFile: join(dataDir, 'config', 'operators.yaml'),
   }
 }
 

@@ -5,6 +5,7 @@ import { openDatabase, type Database } from '#db/database'
 import { lockFolder } from '#db/folder-lock'
 import { isPostgres } from '#db/place'
 import { Access } from '#features/access/access'
+import { Circuits } from '#features/circuits/circuits'
 import { EventLog } from '#features/events/events'
 import { Jobs } from '#features/jobs/jobs'
 import {
@@ -15,6 +16,7 @@ import {
   type Models,
   type ModelsConfig,
 } from '#features/models/models'
+import { Operators, parseProxies, type ProxiesConfig } from '#features/operators/operators'
 import { Plans, type PlanRuns } from '#features/plans/plans'
 import { InputUpload } from '#features/runs/input-upload'
 import type { ArchiveParts } from '#features/runs/archive-routes'
@@ -24,6 +26,7 @@ import { RunImport } from '#features/runs/run-import'
 import { Runs } from '#features/runs/runs'
 import { checkRequirements } from '#features/sandboxes/requirements'
 import { openPythonSandboxes, type PythonSandboxes, type SandboxLimits } from '#features/sandboxes/sandboxes'
+import { Shield, type ShieldTerms } from '#features/shield/shield'
 import { DatabaseSpine } from '#features/spine/database-spine'
 import type { Spine } from '#features/spine/spine'
 import { createLogger, type Logger } from '#observe/log'
@@ -46,6 +49,10 @@ export interface Context {
   /** Runs as files, and their end. */
   readonly archives: ArchiveParts
   readonly jobs: Jobs
+  readonly operators: Operators
+  readonly circuits: Circuits
+  /** The edge of the bus. */
+  readonly shield: Shield
 }
 
 export interface ContextOptions {
@@ -111,7 +118,41 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(archives.retention)
   const { streamHeartbeatMs: heartbeatMs } = settings
   const jobs = replace.jobs ?? new Jobs({ spine, runs, events, now, heartbeatMs })
-  return { log, db, access, events, spine, models, sandboxes, plans, runs, archives, jobs }
+  const operators =
+    replace.operators ??
+    new Operators({
+      db,
+      spine,
+      log,
+      now,
+      leaseMs: settings.spineLeaseSeconds * 1000,
+      staleMs: settings.operatorStaleSeconds * 1000,
+      quarantineAfterFaults: settings.operatorFaults,
+      leastStage: settings.operatorStage,
+      proxies: await readProxies(paths),
+      env,
+    })
+  open.use(operators)
+  const circuits = replace.circuits ?? new Circuits({ db, spine, operators, log, now })
+  open.use(circuits)
+  const shield = replace.shield ?? new Shield({ db, spine, operators, log, now, terms: shieldTerms(settings) })
+  open.use(shield)
+  return {
+    log,
+    db,
+    access,
+    events,
+    spine,
+    models,
+    sandboxes,
+    plans,
+    runs,
+    archives,
+    jobs,
+    operators,
+    circuits,
+    shield,
+  }
 }
 
 function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => number }, settings: Settings): Spine {
@@ -132,6 +173,27 @@ function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => nu
       messages: settings.spineMessages,
     },
   })
+}
+
+function shieldTerms(settings: Settings): ShieldTerms {
+  return {
+    takesJson: settings.busJson,
+    maxFrameBytes: settings.busMaxFrameBytes,
+    maxWaitingBytes: settings.busMaxWaitingBytes,
+    maxSockets: settings.busMaxSockets,
+    socketsPerToken: settings.busSocketsPerToken,
+    framesPerSecond: settings.busFramesPerSecond,
+    topicFramesPerSecond: settings.busTopicFramesPerSecond,
+    idleMs: settings.busIdleSeconds * 1000,
+    policies: {
+      required: settings.policyRequired,
+      timeoutMs: settings.policyTimeoutMs,
+      memoryBytes: settings.policyMemoryBytes,
+      moduleBytes: settings.policyModuleBytes,
+      workers: settings.policyWorkers,
+      queue: settings.policyQueue,
+    },
+  }
 }
 
 function archiveParts(
@@ -172,6 +234,10 @@ function lazySandboxes(settings: Settings, paths: Paths): Lazy<PythonSandboxes> 
 
 function sandboxLimits(settings: Settings): Partial<SandboxLimits> {
   return { callTimeoutMs: settings.scriptTimeoutMs, memoryBytes: settings.scriptMemoryBytes }
+}
+
+async function readProxies({ operatorsFile }: Paths): Promise<ProxiesConfig> {
+  return parseProxies(existsSync(operatorsFile) ? await readFile(operatorsFile, 'utf8') : '', operatorsFile)
 }
 
 async function readAgents({ agentsFile }: Paths): Promise<ModelsConfig> {

@@ -1,14 +1,17 @@
 import type { Settings } from '@slipway/protocol/settings'
 import { accessRoutes } from '#features/access/access-routes'
+import { circuitRoutes } from '#features/circuits/circuit-routes'
 import { eventRoutes, eventSockets } from '#features/events/event-routes'
 import { jobRoutes } from '#features/jobs/job-routes'
 import { jobSockets } from '#features/jobs/job-sockets'
 import { queueRoutes } from '#features/jobs/queue-routes'
+import { operatorRoutes } from '#features/operators/operator-routes'
 import { planRoutes } from '#features/plans/plan-routes'
 import { archiveRoutes } from '#features/runs/archive-routes'
 import { checkpointRoutes, debugRoutes } from '#features/runs/debug-routes'
 import { inspectionRoutes } from '#features/runs/inspection-routes'
 import { runRoutes } from '#features/runs/run-routes'
+import { busSocket } from '#features/shield/bus-socket'
 import { unusableAddress } from '#http/address'
 import type { Handler } from '#http/handler'
 import { createListener, type Listener, type ListenerTimes } from '#http/listener'
@@ -34,7 +37,7 @@ export interface Served extends Pick<Listener, 'stop'> {
 export async function serve(context: Context, { settings, times, stopping }: ServeOptions): Promise<Served> {
   const listener = await createListener({
     handlers: [...systemRoutes(healthSources(context, stopping)), ...featureRoutes(context), ...siteRoutes()],
-    sockets: [...eventSockets(context.events, context.runs), ...jobSockets(context.jobs)],
+    sockets: [...eventSockets(context.events, context.runs), ...jobSockets(context.jobs), busSocket(context.shield)],
     settings,
     verifier: context.access.verifier,
     logger: context.log,
@@ -48,7 +51,17 @@ export async function serve(context: Context, { settings, times, stopping }: Ser
   }
 }
 
-function featureRoutes({ access, archives, events, jobs, models, plans, runs }: Context): Handler[] {
+function featureRoutes({
+  access,
+  archives,
+  circuits,
+  events,
+  jobs,
+  models,
+  operators,
+  plans,
+  runs,
+}: Context): Handler[] {
   return [
     ...accessRoutes(access),
     ...planRoutes(plans),
@@ -60,6 +73,8 @@ function featureRoutes({ access, archives, events, jobs, models, plans, runs }: 
     ...eventRoutes(events, runs),
     ...jobRoutes(jobs),
     ...queueRoutes(jobs),
+    ...operatorRoutes(operators),
+    ...circuitRoutes(circuits),
     ...modelRoutes(models),
   ]
 }

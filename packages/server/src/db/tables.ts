@@ -1,5 +1,7 @@
 import type { ColumnKinds } from './columns.ts'
 import type { OrganisationTable, TokenTable } from './tables/access.ts'
+import type { CircuitTable } from './tables/circuits.ts'
+import type { OperatorEventTable, OperatorEvidenceTable, OperatorTable } from './tables/operators.ts'
 import { eventColumns, type EventCounterTable, type EventTable } from './tables/events.ts'
 import type { PlanTable, PlanVersionTable } from './tables/plans.ts'
 import {
@@ -60,6 +62,10 @@ export interface Tables {
   readonly bus_message: BusMessageTable
   readonly bus_counter: BusCounterTable
   readonly bus_schema: BusSchemaTable
+  readonly circuit: CircuitTable
+  readonly operator: OperatorTable
+  readonly operator_event: OperatorEventTable
+  readonly operator_evidence: OperatorEvidenceTable
 }
 
 /** The tables that `insertAll` and `insertMissing` can write. */

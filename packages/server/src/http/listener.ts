@@ -12,7 +12,9 @@ import { createGuard, type Guard } from './guard.ts'
 import type { Handler } from './handler.ts'
 import { addRoutes } from './routes.ts'
 import { openSockets } from './socket-routes.ts'
-import { usualSocketTimes, type SocketRoute, type SocketTimes } from './sockets.ts'
+import { usualSocketTimes, type SocketTimes } from './socket-life.ts'
+import type { FrameSocketRoute } from './frame-sockets.ts'
+import type { SocketRoute } from './sockets.ts'
 import { usualStreamTimes, type StreamTimes } from './sse.ts'
 
 export type ListenerSettings = Pick<
@@ -38,7 +40,7 @@ const usualTimes: ListenerTimes = {
 
 export interface ListenerOptions {
   readonly handlers: readonly Handler[]
-  readonly sockets?: readonly SocketRoute[] | undefined
+  readonly sockets?: readonly (SocketRoute | FrameSocketRoute)[] | undefined
   readonly settings: ListenerSettings
   readonly verifier: Verifier
   readonly logger: Logger

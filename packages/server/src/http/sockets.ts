@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { orAbort } from '@slipway/kit/abort'
 import type { Closing } from '@slipway/protocol/events'
 import type { z } from 'zod'
@@ -6,6 +5,7 @@ import type { WebSocket } from '@fastify/websocket'
 import type { Access } from '@slipway/protocol/scopes'
 import type { Identity } from './authenticate.ts'
 import { jsonText } from './json-text.ts'
+import { keepAlive, moved, Stalled, type SocketTimes } from './socket-life.ts'
 
 export type ClosingReason = z.infer<typeof Closing>['reason']
 
@@ -48,14 +48,6 @@ export function socketRoute<Params extends z.ZodType, Query extends z.ZodType>(
   return declared
 }
 
-export interface SocketTimes {
-  readonly pingMs: number
-  /** A client that takes nothing of what waits for it for this long is cut. */
-  readonly stallMs: number
-}
-
-export const usualSocketTimes: SocketTimes = { pingMs: 20_000, stallMs: 30_000 }
-
 /** Bytes that may wait in memory for one client. */
 const mostBuffered = 1024 * 1024
 /** Clients send `ping` and little else. */
@@ -67,11 +59,6 @@ const closeCodes = {
   unknown_run: 4404,
   unknown_job: 4404,
   unauthorized: 4401,
-}
-
-/** The reader took nothing for too long. */
-class Stalled extends Error {
-  override readonly name = 'Stalled'
 }
 
 export interface ServedSocket {
@@ -98,6 +85,7 @@ export async function serveSocket(
   client.on('close', () => left.abort(new Error('The client has left.')))
   client.on('error', () => client.terminate())
   client.on('message', (data, isBinary) => {
+    if ((data as Buffer).length > mostReceived) return client.close(1009, 'too large')
     if (!isBinary && (data as Buffer).toString() === 'ping' && client.bufferedAmount < mostBuffered) client.send('pong')
   })
   const stopPings = keepAlive(client, options.times.pingMs)
@@ -144,27 +132,6 @@ function textOf(frame: object): string {
   const text = jsonText(frame)
   texts.set(frame, text)
   return text
-}
-
-/** Resolves when an empty frame has got through behind all others, the client has left, or the time is over. */
-async function moved(client: WebSocket, stallMs: number): Promise<void> {
-  const over = AbortSignal.timeout(stallMs)
-  await Promise.race([
-    new Promise<void>(resolve => client.ping('', false, () => resolve())),
-    once(client, 'close', { signal: over }).catch(() => undefined),
-  ])
-}
-
-/** Ends clients that have not answered the last ping: their connection is dead without anybody having said so. */
-function keepAlive(client: WebSocket, pingMs: number): () => void {
-  let answered = true
-  client.on('pong', () => (answered = true))
-  const timer = setInterval(() => {
-    if (!answered && client.bufferedAmount === 0) return client.terminate()
-    answered = false
-    client.ping()
-  }, pingMs)
-  return () => clearInterval(timer)
 }
 
 function usualClosing(reason: ClosingReason): object {

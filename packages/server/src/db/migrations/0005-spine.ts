@@ -54,6 +54,7 @@ async function createJobs(run: Run, { id, text, integer, strict }: ColumnTypes):
     where state = 'ready'`)
   await run(sql`create index job_order on job (organisation, topic, ordering_key, position)
     where ordering_key is not null and finished_at is null`)
+  await run(sql`create index job_held on job (operator, organisation) where state = 'leased'`)
   await run(sql`create index job_due on job (due_at) where due_at is not null`)
   await run(sql`create index job_list on job (organisation, position)`)
   await run(sql`create index job_over on job (organisation, topic, finished_at)

@@ -6,6 +6,8 @@ import { up as runs } from './0002-runs.ts'
 import { up as events } from './0003-events.ts'
 import { up as access } from './0004-access.ts'
 import { up as spine } from './0005-spine.ts'
+import { up as operators } from './0006-operators.ts'
+import { up as circuits } from './0007-circuits.ts'
 
 export interface Migration {
   readonly name: string
@@ -19,4 +21,6 @@ export const migrations: readonly Migration[] = [
   { name: '0003-events', up: events },
   { name: '0004-access', up: access },
   { name: '0005-spine', up: spine },
+  { name: '0006-operators', up: operators },
+  { name: '0007-circuits', up: circuits },
 ]

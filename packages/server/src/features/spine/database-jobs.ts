@@ -9,7 +9,15 @@ import { QueueLane, type GroupCommit } from './group-commit.ts'
 import { sayAll, type HeldWord } from './held-work.ts'
 import { applySteps } from './job-ends.ts'
 import { cancelling, isOver, type Job } from './job-machine.ts'
-import { findJob, findOrganisation, findPayload, listAttempts, listJobs, listLines } from './job-read-store.ts'
+import {
+  countHeld,
+  findJob,
+  findOrganisation,
+  findPayload,
+  listAttempts,
+  listJobs,
+  listLines,
+} from './job-read-store.ts'
 import { lockJob, type LeaseRef } from './job-store.ts'
 import { jobView, unknownJob } from './job-view.ts'
 import { LeaseDesk } from './lease-desk.ts'
@@ -53,6 +61,7 @@ const LeaseTerms = z.object({
   organisation: Organisation.nullable(),
   max: z.number().int().min(1).max(1_000),
   schemas: z.array(SchemaId).min(1).max(100).optional(),
+  slots: z.number().int().min(1).max(1_000).optional(),
   leaseMs: z.number().int().min(50).max(3_600_000).optional(),
   waitMs: z.number().int().min(0).max(600_000).default(0),
 })
@@ -117,13 +126,14 @@ export class DatabaseJobs implements JobQueue {
   }
 
   async lease({ signal, ...given }: LeaseRequest): Promise<LeasedJob[]> {
-    const { topics, schemas, waitMs, leaseMs, ...want } = checked(LeaseTerms, given)
+    const { topics, schemas, slots, waitMs, leaseMs, ...want } = checked(LeaseTerms, given)
     this.#admit()
     const jobs = await this.#desk.lease(
       {
         ...want,
         topics: [...new Set(topics)],
         schemas: schemas ?? null,
+        slots: slots ?? null,
         leaseMs: leaseMs ?? this.#options.leaseMs,
       },
       { waitMs, signal },
@@ -184,6 +194,10 @@ export class DatabaseJobs implements JobQueue {
       return jobView(step.after)
     })
     return view
+  }
+
+  held(organisation: string, operator: string): Promise<number> {
+    return countHeld(this.#options.parts.db.read, { organisation, operator })
   }
 
   watchLeases(handler: (jobId: string | null) => void): Disposable {

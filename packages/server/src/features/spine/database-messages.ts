@@ -63,6 +63,10 @@ export class DatabaseMessages implements Messages {
     this.#append(tx, drafts)
   }
 
+  last(): Promise<number> {
+    return this.#options.parts.messages.last()
+  }
+
   async *follow(options: FollowTopics): AsyncGenerator<Delivery, void> {
     const topics = checked(z.array(Topic).min(1).max(topicsAtOnce), options.topics)
     yield* this.#counted(this.#options.parts.messages.followTopics({ ...options, topics: [...new Set(topics)] }))

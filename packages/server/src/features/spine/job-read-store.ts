@@ -168,3 +168,18 @@ export function listLines(reader: Reader, jobId: string, after: number): Promise
     .limit(linesPerPage)
     .execute()
 }
+
+/** How many jobs an operator works on; with null as organisation those of all. */
+export async function countHeld(
+  reader: Reader,
+  { organisation, operator }: { readonly organisation: string | null; readonly operator: string },
+): Promise<number> {
+  const { held } = await reader
+    .selectFrom('job')
+    .select(eb => eb.fn.countAll<number>().as('held'))
+    .where('state', '=', 'leased')
+    .where('operator', '=', operator)
+    .$if(organisation !== null, query => query.where('organisation', '=', organisation ?? ''))
+    .executeTakeFirstOrThrow()
+  return held
+}

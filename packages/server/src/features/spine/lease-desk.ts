@@ -1,7 +1,15 @@
 import type { Tx } from '#db/database'
 import type { Lane, Portion } from './group-commit.ts'
 import { dueAt } from './job-machine.ts'
-import { selectReady, selectReadyOrganisations, writeHandOuts, type HandOut, type ReadyJob } from './job-store.ts'
+import { countHeld } from './job-read-store.ts'
+import {
+  lockNames,
+  selectReady,
+  selectReadyOrganisations,
+  writeHandOuts,
+  type HandOut,
+  type ReadyJob,
+} from './job-store.ts'
 import { leasedJob } from './job-view.ts'
 import type { Readiness, Tidings } from './outbox.ts'
 import type { SpineParts } from './spine-parts.ts'
@@ -14,6 +22,8 @@ export interface Want {
   readonly organisation: string | null
   readonly max: number
   readonly schemas: readonly string[] | null
+  /** Jobs that the operator may have at a time; null for any number. */
+  readonly slots: number | null
   readonly leaseMs: number
 }
 
@@ -27,6 +37,8 @@ interface Request {
   waits: boolean
   /** Whether something was told since it last looked. */
   isTold: boolean
+  /** How many jobs it can take, as its operator's other jobs leave it. */
+  room: number
   isOver: boolean
 }
 
@@ -84,6 +96,7 @@ export class LeaseDesk implements Lane {
         },
         waits: waitMs > 0,
         isTold: false,
+        room: want.max,
         isOver: false,
       }
       signal?.addEventListener('abort', onAbort, { once: true })
@@ -204,7 +217,9 @@ export class LeaseDesk implements Lane {
         for (const request of requests) {
           settled(request)
           const jobs = given.get(request) ?? []
-          if (jobs.length > 0 || !request.waits) request.resolve(jobs)
+          // Jobs that it was woken for and has no room for are somebody else's.
+          if (request.room < request.want.max) this.#wakeAll(request.want.topics)
+          if (jobs.length > 0 || !request.waits || request.room === 0) request.resolve(jobs)
           else if (request.isTold) this.#again(request)
           else this.#park(request)
         }
@@ -228,11 +243,12 @@ export class LeaseDesk implements Lane {
     const parts = this.#deps.parts
     const now = parts.now()
     const handOuts: HandOut[] = []
+    await makeRoom(tx, requests)
     for (const [group, asking] of Map.groupBy(requests, request => request.group)) {
-      const wanted = asking.reduce((sum, { want }) => sum + want.max, 0)
+      const wanted = asking.reduce((sum, { room }) => sum + room, 0)
       const jobs = await this.#pick(tx, group, asking[0]?.want, Math.min(wanted, jobsPerCommit - handOuts.length))
       for (const request of asking) {
-        const share = jobs.splice(0, request.want.max)
+        const share = jobs.splice(0, request.room)
         given.set(
           request,
           share.map(job => {
@@ -294,6 +310,20 @@ export class LeaseDesk implements Lane {
     // A server that has forgotten whose turn it is only begins anew.
     if (this.#turns.size > 1_000) this.#turns.clear()
     this.#turns.set(group, organisation)
+  }
+}
+
+/** Says how many jobs each request can take. Nobody else hands out to these operators until the end of the transaction. */
+async function makeRoom(tx: Tx, requests: readonly Request[]): Promise<void> {
+  const bounded = requests.filter(({ want }) => want.slots !== null)
+  const nameOf = ({ want }: Request): string => `operator ${JSON.stringify([want.organisation, want.operator])}`
+  await lockNames(tx, bounded.map(nameOf))
+  const taken = new Map<string, number>()
+  for (const request of bounded) {
+    const { slots, max } = request.want
+    const held = taken.get(nameOf(request)) ?? (await countHeld(tx.sql, request.want))
+    request.room = Math.max(0, Math.min(max, (slots ?? max) - held))
+    taken.set(nameOf(request), held + request.room)
   }
 }
 

@@ -75,12 +75,17 @@ export class MessageLog {
     })
   }
 
+  /** The number of the newest message of all. */
+  last(): Promise<number> {
+    return lastSeq(this.#deps.db.read)
+  }
+
   /** Messages of an organisation's topics behind a number, first from the log and then live, each once and in order. */
   async *followTopics({ organisation, topics, after, signal }: FollowTopics): AsyncGenerator<Delivery, void> {
     const keys = topics.map(topic => subjectOf(organisation, topic))
     using live = this.#listen(keys, signal)
     const { db } = this.#deps
-    let seen = after ?? (await lastSeq(db.read))
+    let seen = after ?? (await this.last())
     for (let batch = await live.next(); batch !== null; batch = await live.next()) {
       if (batch === 'cut') {
         yield { type: 'cut', reason: 'slow_reader', after: seen }

@@ -64,6 +64,8 @@ export interface JobQueue {
    * are done before. Repeating it changes nothing. Throws `job.unknown`, and `job.state` for a job that has ended.
    */
   cancel(organisation: string, jobId: string, reason?: string): Promise<JobView>
+  /** How many jobs an operator of the organisation works on, on whichever server it got them. */
+  held(organisation: string, operator: string): Promise<number>
   /** Calls the handler with each job whose lease should be looked at by a heartbeat; null where it may be any. */
   watchLeases(handler: (jobId: string | null) => void): Disposable
   /**
@@ -95,6 +97,11 @@ export interface LeaseRequest {
   /** Whose jobs; null for those of all organisations. */
   readonly organisation: string | null
   readonly max: number
+  /**
+   * At most so many jobs at a time for this operator of the organisation, with those that it has already, on whichever
+   * server it got them. Where it has as many, the request is answered at once with none.
+   */
+  readonly slots?: number | undefined
   /** Only jobs whose payload is one of these. */
   readonly schemas?: readonly string[] | undefined
   readonly leaseMs?: number | undefined
@@ -201,6 +208,8 @@ export interface Messages {
   /** Publishes a message that is no job. Throws `input.invalid` and `payload.invalid`. */
   publish(organisation: string, message: NewMessage): Promise<{ readonly id: string }>
   publishIn(tx: Tx, organisation: string, messages: readonly NewMessage[]): Promise<void>
+  /** The number of the newest message of all; what is committed from now on has a higher one. */
+  last(): Promise<number>
   /** Messages of topics behind a number, first from the log and then live. */
   follow(options: FollowTopics): AsyncGenerator<Delivery, void>
   /** The stream of a job behind a piece, and its result as the last. */

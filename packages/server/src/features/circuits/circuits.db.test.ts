@@ -1,0 +1,277 @@
+import { parseJson } from '@slipway/kit/json'
+import type { Message } from '#features/spine/message-store'
+import { CircuitDocument } from '@slipway/protocol/circuits'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { Database } from '#db/database'
+import { onDatabases } from '#db/testing'
+import { acme, bytes, operatorBed, other, registration, TestLink, type OperatorBed } from '#features/operators/testing'
+import { silentLogger } from '#observe/log'
+import { checkCircuit } from './circuit-check.ts'
+import { Circuits } from './circuits.ts'
+
+const assetSchema = 'arqonbus.input.asset.v1'
+const jobSchema = 'arqonbus.genesis.job.v1'
+
+onDatabases('circuits', databases => {
+  test('[CIRCUIT-1] [CIRCUIT-7] hands on what is let through, as it is mapped, in several steps', async () => {
+    const bed = await open(await databases.open())
+    await bed.enable({
+      circuit: 'assets',
+      edges: [
+        {
+          from: 'input.assets',
+          to: 'genesis.jobs',
+          schema: jobSchema,
+          when: 'kind = "image"',
+          map: '{ "imageData": ref }',
+          may_be_empty: true,
+        },
+        { from: 'input.assets', to: 'audit.assets' },
+        { from: 'genesis.results', to: 'gallery.seeds', map: '$merge([$, {"from": $message.topic}])' },
+      ],
+    })
+    await bed.publish('input.assets', { kind: 'image', ref: 'a' })
+    await bed.publish('input.assets', { kind: 'sound', ref: 'b' })
+    const [job] = await bed.spine.jobs.lease({
+      topics: ['genesis.jobs'],
+      operator: 'x',
+      organisation: 'acme',
+      max: 5,
+      waitMs: 5_000,
+    })
+    expect(read(job?.payload)).toEqual({ imageData: 'a' })
+    expect(job).toMatchObject({ schema: jobSchema, trace: { circuit: 'assets', hops: '1', user: 'u1' } })
+    await bed.spine.jobs.ack(
+      { jobId: job?.id ?? '', fence: job?.fence ?? 0, organisation: 'acme' },
+      { schema: 'arqonbus.genesis.result.v1', payload: bytes({ seed: 7 }) },
+    )
+    const [seed] = await bed.take('gallery.seeds', 1)
+    expect(read(seed?.payload)).toEqual({ seed: 7, from: 'genesis.results' })
+    expect(seed?.trace).toMatchObject({ hops: '2', circuit: 'assets', user: 'u1' })
+    expect((await bed.take('audit.assets', 2)).map(({ payload }) => read(payload))).toMatchObject([
+      { ref: 'a' },
+      { ref: 'b' },
+    ])
+    expect(await bed.circuits.get(acme, 'assets')).toMatchObject({
+      counts: { handed_on: 4, held_back: 1, failed: 0, cut: 0 },
+    })
+  })
+
+  test('[CIRCUIT-2] [CIRCUIT-6] hands on once, on several servers, through pauses and restarts', async () => {
+    const bed = await open(await databases.open())
+    await bed.publish('input.assets', { n: 'before' })
+    await bed.enable({ circuit: 'copy', edges: [{ from: 'input.assets', to: 'copied.assets' }] })
+    const second = bed.server()
+    for (let n = 0; n < 10; n++) await bed.publish('input.assets', { n })
+    await bed.take('copied.assets', 10)
+    await bed.circuits.pause(acme, 'copy')
+    for (let n = 10; n < 15; n++) await bed.publish('input.assets', { n })
+    await bed.circuits[Symbol.asyncDispose]()
+    await second[Symbol.asyncDispose]()
+    const third = bed.server()
+    expect(await third.get(acme, 'copy')).toMatchObject({ state: 'paused', counts: { handed_on: 10 } })
+    await third.enable(acme, 'copy')
+    const all = await bed.take('copied.assets', 15)
+    expect(all.map(({ payload }) => read(payload))).toEqual(Array.from({ length: 15 }, (_, n) => ({ n })))
+    await expect.poll(async () => (await third.get(acme, 'copy')).counts.handed_on).toBe(15)
+  })
+
+  test('[CIRCUIT-4] cuts a message that goes round too often', async () => {
+    const bed = await open(await databases.open())
+    const edges = [
+      { from: 'ping.events', to: 'pong.events' },
+      { from: 'pong.events', to: 'ping.events' },
+    ]
+    await bed.enable({ circuit: 'round', max_hops: 5, edges })
+    await bed.publish('ping.events', {})
+    await expect
+      .poll(async () => (await bed.circuits.get(acme, 'round')).counts, { timeout: 10_000 })
+      .toEqual({ handed_on: 5, held_back: 0, failed: 0, cut: 1 })
+    expect((await bed.circuits.get(acme, 'round')).last_problem).toMatch(/more than 5 hops/)
+  })
+
+  test('[CIRCUIT-5] a changed document is a new version, which goes on behind the one before', async () => {
+    const bed = await open(await databases.open())
+    const document = { circuit: 'copy', edges: [{ from: 'input.assets', to: 'copied.assets', map: '{ "v": 1 }' }] }
+    expect(await bed.enable(document)).toMatchObject({ version: 1, state: 'enabled', changed_by: 'ann' })
+    await bed.publish('input.assets', {})
+    await bed.take('copied.assets', 1)
+    expect(await bed.put(document)).toMatchObject({ version: 1 })
+    const changed = { circuit: 'copy', edges: [{ from: 'input.assets', to: 'copied.assets', map: '{ "v": 2 }' }] }
+    expect(await bed.put(changed)).toMatchObject({ version: 2, state: 'enabled' })
+    await bed.publish('input.assets', {})
+    expect((await bed.take('copied.assets', 2)).map(({ payload }) => read(payload))).toEqual([{ v: 1 }, { v: 2 }])
+  })
+
+  test('[CIRCUIT-8] counts what cannot be handed on, and goes on', async () => {
+    const bed = await open(await databases.open())
+    await bed.spine.schemas.register('acme', jobSchema, { type: 'object', required: ['ref'] })
+    await bed.enable({
+      circuit: 'strict',
+      edges: [
+        { from: 'input.assets', to: 'genesis.jobs', schema: jobSchema, map: '{ "ref": ref }', may_be_empty: true },
+        { from: 'input.assets', to: 'audit.assets' },
+      ],
+    })
+    await bed.publish('input.assets', { wrong: 1 })
+    await bed.publish('input.assets', { ref: 'a' })
+    await bed.take('audit.assets', 2)
+    await expect
+      .poll(async () => (await bed.circuits.get(acme, 'strict')).counts)
+      .toMatchObject({ handed_on: 3, failed: 1 })
+    expect((await bed.circuits.get(acme, 'strict')).last_problem).toMatch(/arqonbus.genesis.job.v1/)
+  })
+
+  test('[CIRCUIT-8] waits for room in a full queue', async () => {
+    const bed = await open(await databases.open(), 2)
+    await bed.enable({ circuit: 'jobs', edges: [{ from: 'input.assets', to: 'genesis.jobs', may_be_empty: true }] })
+    for (let n = 0; n < 5; n++) await bed.publish('input.assets', { n })
+    const done: unknown[] = []
+    while (done.length < 5) {
+      const want = { topics: ['genesis.jobs'], operator: 'x', organisation: 'acme', max: 5, waitMs: 10_000 }
+      for (const job of await bed.spine.jobs.lease(want)) {
+        const result = { schema: assetSchema, payload: bytes({}) }
+        await bed.spine.jobs.ack({ jobId: job.id, fence: job.fence, organisation: 'acme' }, result)
+        done.push(read(job.payload))
+      }
+    }
+    expect(done).toEqual(Array.from({ length: 5 }, (_, n) => ({ n })))
+    await expect
+      .poll(async () => (await bed.circuits.get(acme, 'jobs')).counts)
+      .toMatchObject({ handed_on: 5, failed: 0 })
+  })
+
+  test('[CIRCUIT-9] another organisation has neither the circuit nor its messages', async () => {
+    const bed = await open(await databases.open())
+    await bed.enable({ circuit: 'copy', edges: [{ from: 'input.assets', to: 'copied.assets' }] })
+    await bed.spine.messages.publish('other', {
+      topic: 'input.assets',
+      type: 'event',
+      schema: assetSchema,
+      payload: bytes({}),
+    })
+    await bed.publish('input.assets', { mine: true })
+    expect((await bed.take('copied.assets', 1)).map(({ payload }) => read(payload))).toEqual([{ mine: true }])
+    expect(await bed.circuits.list(other)).toEqual([])
+    await expect(bed.circuits.get(other, 'copy')).rejects.toMatchObject({ code: 'circuit.unknown' })
+    await expect(bed.circuits.pause(other, 'copy')).rejects.toMatchObject({ code: 'circuit.unknown' })
+    await expect(bed.circuits.delete(other, 'copy')).rejects.toMatchObject({ code: 'circuit.unknown' })
+    expect(await bed.circuits.delete(acme, 'copy')).toEqual({ circuit: 'copy' })
+    expect(await bed.circuits.list(acme)).toEqual([])
+  })
+
+  test('[CIRCUIT-3] knows the operators of the organisation', async () => {
+    const bed = await open(await databases.open())
+    const document = { circuit: 'assets', edges: [{ from: 'input.assets', to: 'genesis.jobs', schema: jobSchema }] }
+    await expect(bed.put(document)).rejects.toMatchObject({ code: 'circuit.invalid' })
+    const session = await bed.operators.connect(acme, registration({ supportedSchemas: [jobSchema] }), new TestLink())
+    expect(await bed.put(document)).toMatchObject({ state: 'paused' })
+    await session.close('left')
+  })
+})
+
+describe('documents of circuits', () => {
+  const alone = { takers: [{ topics: ['genesis.jobs'], schemas: [jobSchema] }], others: [] }
+  const check = (edges: unknown[], over: object = {}): void =>
+    checkCircuit(CircuitDocument.parse({ circuit: 'c', edges, ...over }), alone)
+
+  test.each([
+    ['no JSONata', [{ from: 'a.b', to: 'c.d', when: '(' }], /when/],
+    ['no operator', [{ from: 'a.b', to: 'nvm.jobs' }], /no operator takes jobs of nvm.jobs/],
+    [
+      'no operator of the schema',
+      [{ from: 'a.b', to: 'genesis.jobs', schema: assetSchema }],
+      /no operator of genesis.jobs takes/,
+    ],
+    [
+      'a circle',
+      [
+        { from: 'a.b', to: 'c.d' },
+        { from: 'c.d', to: 'a.b' },
+      ],
+      /a.b → c.d → a.b is a circle/,
+    ],
+    ['itself', [{ from: 'a.b', to: 'a.b' }], /circle/],
+    ['a circle through an operator', [{ from: 'genesis.results', to: 'genesis.jobs' }], /circle/],
+  ])('[CIRCUIT-3] [CIRCUIT-4] refuses %s', (_what, edges, message) => {
+    expect(() => check(edges)).toThrow(message)
+  })
+
+  test.each([
+    [{ from: 'genesis.jobs', to: 'a.b' }],
+    [{ from: 'a.b', to: 'genesis.results' }],
+    [{ from: 'a.b', to: 'system.control.operators' }],
+    [{ from: 'a', to: 'b.c' }],
+    [{ from: 'a.b', to: 'c.d', then: 'e.f' }],
+  ])('[CIRCUIT-3] refuses the edge %j', edge => {
+    expect(CircuitDocument.safeParse({ circuit: 'c', edges: [edge] }).success).toBe(false)
+  })
+
+  test('[CIRCUIT-4] a circle that is bounded is allowed, and one through other circuits is seen', () => {
+    check([{ from: 'genesis.results', to: 'genesis.jobs' }], { max_hops: 3 })
+    const others = [CircuitDocument.parse({ circuit: 'o', edges: [{ from: 'c.d', to: 'a.b' }] })]
+    const document = CircuitDocument.parse({ circuit: 'c', edges: [{ from: 'a.b', to: 'c.d' }] })
+    expect(() => checkCircuit(document, { takers: [], others })).toThrow(/circle/)
+  })
+})
+
+interface Bed extends Pick<OperatorBed, 'spine' | 'operators'> {
+  readonly circuits: Circuits
+  readonly server: () => Circuits
+  readonly put: (document: unknown) => ReturnType<Circuits['put']>
+  readonly enable: (document: {
+    readonly circuit: string
+    readonly max_hops?: number
+    readonly edges: readonly object[]
+  }) => ReturnType<Circuits['enable']>
+  readonly publish: (topic: string, payload: unknown) => Promise<unknown>
+  /** Messages of a topic from the first one. */
+  readonly take: (topic: string, count: number) => Promise<Message[]>
+}
+
+async function open(db: Database, jobsPerQueue = 100): Promise<Bed> {
+  const { spine, operators, clock } = operatorBed(db, {}, { jobsPerQueue })
+  const server = (): Circuits => {
+    const circuits = new Circuits({ db, spine, operators, log: silentLogger(), now: () => clock.time })
+    circuits.start()
+    onTestFinished(() => circuits[Symbol.asyncDispose]())
+    return circuits
+  }
+  const circuits = server()
+  const put: Bed['put'] = document => {
+    const parsed = CircuitDocument.parse(document)
+    return circuits.put(acme, parsed.circuit, parsed)
+  }
+  return Promise.resolve({
+    spine,
+    operators,
+    circuits,
+    server,
+    put,
+    async enable(document) {
+      await put(document)
+      return circuits.enable(acme, document.circuit)
+    },
+    publish: (topic, payload) =>
+      spine.messages.publish('acme', {
+        topic,
+        type: 'event',
+        schema: assetSchema,
+        payload: bytes(payload),
+        trace: { user: 'u1' },
+      }),
+    async take(topic, count) {
+      const taken: Message[] = []
+      const signal = AbortSignal.timeout(20_000)
+      for await (const delivery of spine.messages.follow({ organisation: 'acme', topics: [topic], after: 0, signal })) {
+        if (delivery.type === 'message') taken.push(delivery.message)
+        if (taken.length === count) break
+      }
+      return taken
+    },
+  })
+}
+
+function read(payload: Uint8Array | undefined): unknown {
+  return payload === undefined ? undefined : parseJson(new TextDecoder().decode(payload))
+}

@@ -1,0 +1,25 @@
+import {
+  checkOperator,
+  deleteOperator,
+  drainOperator,
+  getOperator,
+  listOperators,
+  promoteOperator,
+  quarantineOperator,
+  releaseOperator,
+} from '@slipway/protocol/operators'
+import { handle, type Handler } from '#http/handler'
+import type { Operators } from './operators.ts'
+
+export function operatorRoutes(operators: Operators): Handler[] {
+  return [
+    handle(listOperators, ({ identity, query }) => operators.list(identity, query)),
+    handle(getOperator, ({ identity, params }) => operators.get(identity, params.id)),
+    handle(drainOperator, ({ identity, params }) => operators.drain(identity, params.id)),
+    handle(quarantineOperator, ({ identity, params, body }) => operators.quarantine(identity, params.id, body.reason)),
+    handle(releaseOperator, ({ identity, params }) => operators.release(identity, params.id)),
+    handle(checkOperator, ({ identity, params, body }) => operators.check(identity, params.id, body)),
+    handle(promoteOperator, ({ identity, params, body }) => operators.promote(identity, params.id, body)),
+    handle(deleteOperator, ({ identity, params }) => operators.forget(identity, params.id)),
+  ]
+}
