@@ -48,7 +48,14 @@ async function work(name: string): Promise<void> {
   }
 }
 
-await Promise.all([
-  ...Array.from({ length: publishers }, publish),
-  ...Array.from({ length: workers }, (_, index) => work(`${process.pid}-${index}`)),
-])
+/** Says when nothing is left to do for anybody. */
+async function watch(): Promise<void> {
+  await Promise.all(Array.from({ length: publishers }, publish))
+  for (;;) {
+    const [queue] = await spine.jobs.queues(organisation)
+    if (queue?.open === 0) process.stdout.write('over\n')
+    await pause(200)
+  }
+}
+
+await Promise.all([watch(), ...Array.from({ length: workers }, (_, index) => work(`${process.pid}-${index}`))])

@@ -108,7 +108,7 @@ export class DatabaseJobs implements JobQueue {
   }
 
   async publish(organisation: string, given: PublishJob): Promise<Published> {
-    const publication = await this.#publication(organisation, given, this.#options.parts.db.read)
+    const publication = await this.#publication(organisation, given)
     this.#admit()
     const published = this.#publications.add(publication)
     this.#commits.wake()
@@ -117,7 +117,7 @@ export class DatabaseJobs implements JobQueue {
 
   async publishIn(tx: Tx, organisation: string, given: readonly PublishJob[]): Promise<Published[]> {
     const publications: Publication[] = []
-    for (const job of given) publications.push(await this.#publication(organisation, job, tx.sql))
+    for (const job of given) publications.push(await this.#publication(organisation, job, tx))
     const outcomes = await publishAll(tx, publications, this.#options.parts)
     return outcomes.map(outcome => {
       if (outcome.ok) return outcome.value
@@ -275,10 +275,10 @@ export class DatabaseJobs implements JobQueue {
     return job
   }
 
-  async #publication(organisation: string, given: PublishJob, reader: Tx['sql'] | SpineParts['db']['read']) {
+  async #publication(organisation: string, given: PublishJob, tx?: Tx): Promise<Publication> {
     const job = checked(PublishJob, given)
     const publication: Publication = { organisation: checked(Organisation, organisation), job }
-    await this.#options.schemas.check(reader, organisation, job)
+    await this.#options.schemas.check(organisation, job, tx)
     return publication
   }
 
@@ -287,7 +287,7 @@ export class DatabaseJobs implements JobQueue {
     const { schemas, parts } = this.#options
     const organisation = ref.organisation ?? (await findOrganisation(parts.db.read, checkedId(ref.jobId)))
     if (organisation === null) return
-    for (const payload of payloads) await schemas.check(parts.db.read, organisation, { schema, payload })
+    for (const payload of payloads) await schemas.check(organisation, { schema, payload })
   }
 
   async #say(word: HeldWord): Promise<Job> {

@@ -3,7 +3,7 @@ import { Organisation, Payload, SchemaId, Trace } from '@slipway/protocol/bus/en
 import { Topic, topicKind } from '@slipway/protocol/bus/topics'
 import { AppError } from '@slipway/protocol/errors'
 import { z } from 'zod'
-import type { Reader, Tx } from '#db/database'
+import type { Tx } from '#db/database'
 import { checked } from './checked.ts'
 import { QueueLane, type GroupCommit } from './group-commit.ts'
 import type { Delivery, FollowJob, FollowTopics } from './message-log.ts'
@@ -48,7 +48,7 @@ export class DatabaseMessages implements Messages {
 
   async publish(organisation: string, message: NewMessage): Promise<{ readonly id: string }> {
     const { parts, commits } = this.#options
-    const draft = await this.#draft(parts.db.read, organisation, message)
+    const draft = await this.#draft(organisation, message)
     if (commits.isOver) throw new AppError('server.stopping', 'The server is stopping. Ask another one.')
     if (this.#lane.size >= parts.bounds.waiting)
       throw new AppError('server.busy', 'Too many messages wait for the database. Try again in a moment.')
@@ -59,7 +59,7 @@ export class DatabaseMessages implements Messages {
 
   async publishIn(tx: Tx, organisation: string, messages: readonly NewMessage[]): Promise<void> {
     const drafts: MessageDraft[] = []
-    for (const message of messages) drafts.push(await this.#draft(tx.sql, organisation, message))
+    for (const message of messages) drafts.push(await this.#draft(organisation, message, tx))
     this.#append(tx, drafts)
   }
 
@@ -89,7 +89,7 @@ export class DatabaseMessages implements Messages {
     tx.afterCommit(() => counters.add('messages', drafts.length))
   }
 
-  async #draft(reader: Reader, organisation: string, given: NewMessage): Promise<MessageDraft> {
+  async #draft(organisation: string, given: NewMessage, tx?: Tx): Promise<MessageDraft> {
     const { topic, type, schema, payload, trace } = checked(Shape, given)
     const kind = topicKind(topic)
     // Jobs, results and streams come with what the queue promises of them; whoever publishes past it would break that.
@@ -99,7 +99,7 @@ export class DatabaseMessages implements Messages {
         `Messages to ${topic} come from jobs alone. Publish a job, or choose a topic of another ending.`,
       )
     const { parts, schemas } = this.#options
-    await schemas.check(reader, checked(Organisation, organisation), { schema, payload })
+    await schemas.check(checked(Organisation, organisation), { schema, payload }, tx)
     const ids = { id: randomUUIDv7(), jobId: null, n: null, status: null }
     return { ...ids, organisation, topic, type, schema, payload, trace: trace ?? null, ts: parts.now() }
   }

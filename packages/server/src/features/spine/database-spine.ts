@@ -114,9 +114,14 @@ export class DatabaseSpine implements Spine {
   }
 
   #deliver(tidings: Tidings | 'everything'): void {
-    this.schemas.heard(tidings)
-    this.#parts.messages.heard(tidings)
-    this.jobs.heard(tidings)
-    if (tidings !== 'everything') this.#ticker.expect(tidings.dueAt)
+    // What was told is on disk: whoever fails at hearing it must not make that look like a failed commit.
+    try {
+      this.schemas.heard(tidings)
+      this.#parts.messages.heard(tidings)
+      if (tidings !== 'everything') this.#ticker.expect(tidings.dueAt)
+      this.jobs.heard(tidings)
+    } catch (error) {
+      spineFailed(this.#parts.log, { doing: 'what was told', error })
+    }
   }
 }

@@ -54,7 +54,7 @@ export class JobSchedules implements Schedules {
       next_at: nextOf(schedule, created),
       last_job_id: null,
     }
-    await this.#schemas.check(db.read, schedule.organisation, { schema: job.schema, payload })
+    await this.#schemas.check(schedule.organisation, { schema: job.schema, payload })
     await db.transaction(async tx => {
       if ((await countSchedules(tx, schedule.organisation)) >= schedulesPerOrganisation)
         throw new AppError('queue.full', `An organisation has at most ${schedulesPerOrganisation} schedules.`)

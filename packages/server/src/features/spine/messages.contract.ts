@@ -42,10 +42,10 @@ export function messagesContract(open: OpenSpine): void {
     const stop = new AbortController()
     const topics = ['input.assets', 'input.audio']
     const reader = spine.messages.follow({ organisation, topics, after: null, signal: stop.signal })
-    const first = reader.next()
-    // It has asked for the newest number once that can be read behind it.
-    await spine.jobs.queues(organisation)
-    await spine.messages.publish(organisation, event('after', 'input.audio'))
+    let isThere = false
+    const first = reader.next().finally(() => (isThere = true))
+    // From when it is listening is for it to say.
+    while (!isThere) await spine.messages.publish(organisation, event('after', 'input.audio'))
     expect((await first).value).toMatchObject({ message: { topic: 'input.audio' } })
     stop.abort()
     expect(await reader.next()).toEqual({ done: true, value: undefined })

@@ -3,7 +3,7 @@ import { SchemaId } from '@slipway/protocol/bus/envelope'
 import { AppError } from '@slipway/protocol/errors'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { RE2JS } from 're2js'
-import type { Database, Reader } from '#db/database'
+import type { Database, Reader, Tx } from '#db/database'
 import type { Outboxes, Tidings } from './outbox.ts'
 import { schemaProblem } from './schema-cost.ts'
 import { countSchemas, findSchema, insertSchema, listSchemas } from './schema-store.ts'
@@ -26,6 +26,7 @@ export class PayloadSchemas implements Schemas {
   readonly #deps: PayloadSchemasDeps
   /** Null for a schema id that is not registered. */
   readonly #checks = new Map<string, Check | null>()
+  readonly #loading = new Map<string, Loading>()
   /** Rises whenever a schema was registered somewhere: what was read before must not be kept then. */
   #generation = 0
 
@@ -64,15 +65,17 @@ export class PayloadSchemas implements Schemas {
     return listSchemas(this.#deps.db.read, organisation)
   }
 
-  /** Throws `payload.invalid` for a payload that is not what its schema says. Reads with `reader` where it must. */
+  /**
+   * Throws `payload.invalid` for a payload that is not what its schema says. Inside a transaction, `tx` is what is read
+   * with. Calls for one schema end in the order in which they were made.
+   */
   async check(
-    reader: Reader,
     organisation: string,
     { schema, payload }: { readonly schema: string; readonly payload: Uint8Array },
+    tx?: Tx,
   ): Promise<void> {
-    const key = `${organisation}\0${schema}`
-    const known = this.#checks.get(key)
-    const check = known === undefined ? await this.#load(reader, organisation, schema) : known
+    const known = this.#checks.get(keyOf(organisation, schema))
+    const check = known === undefined ? await this.#find(organisation, schema, tx) : known
     if (check === null) return
     const problems = problemsOf(check, payload)
     if (problems.length > 0)
@@ -87,14 +90,40 @@ export class PayloadSchemas implements Schemas {
     this.#checks.clear()
   }
 
+  #find(organisation: string, id: string, tx: Tx | undefined): Promise<Check | null> {
+    // What waits outside for the only connection must not be waited for by the transaction that has it.
+    if (tx !== undefined) return this.#load(tx.sql, organisation, id)
+    const key = keyOf(organisation, id)
+    const under = this.#loading.get(key)
+    if (under?.generation === this.#generation) return under.check
+    const load = (): Promise<Check | null> => this.#load(this.#deps.db.read, organisation, id)
+    const check = under === undefined ? load() : under.check.then(load, load)
+    const loading = { generation: this.#generation, check }
+    this.#loading.set(key, loading)
+    const forget = (): void => {
+      if (this.#loading.get(key) === loading) this.#loading.delete(key)
+    }
+    check.then(forget, forget)
+    return check
+  }
+
   async #load(reader: Reader, organisation: string, id: string): Promise<Check | null> {
     const generation = this.#generation
     const text = await findSchema(reader, organisation, id)
     const check = text === null ? null : compile(parseJson(text), id)
     if (this.#checks.size >= keptChecks) this.#checks.clear()
-    if (generation === this.#generation) this.#checks.set(`${organisation}\0${id}`, check)
+    if (generation === this.#generation) this.#checks.set(keyOf(organisation, id), check)
     return check
   }
+}
+
+interface Loading {
+  readonly generation: number
+  readonly check: Promise<Check | null>
+}
+
+function keyOf(organisation: string, id: string): string {
+  return `${organisation}\0${id}`
 }
 
 function problemsOf(check: Check, payload: Uint8Array): readonly string[] {
