@@ -10,7 +10,10 @@ const programs = {
   cli: 'packages/cli/src/main.ts',
 }
 /** What runs inside a sandbox is given to it file by file, so each is whole by itself. */
-const sandboxPrograms = { 'pyodide-host.js': 'packages/runner/src/pyodide-host.ts' }
+const sandboxPrograms = {
+  'pyodide-host.js': 'packages/runner/src/pyodide-host.ts',
+  'policy-worker.js': 'packages/server/src/features/shield/policy-worker.ts',
+}
 const files = { 'slipway_runner.py': 'packages/runner/src/slipway_runner.py' }
 const folders = { page: 'packages/server/src/app/page', docs: 'packages/server/src/http/docs' }
 /** Loaded from node_modules as they are. */

@@ -69,6 +69,7 @@ import {
   quarantineOperator,
   releaseOperator,
 } from './operators.ts'
+import { activatePolicy, deactivatePolicy, deletePolicy, getPolicy, listPolicies, putPolicy } from './policies.ts'
 import { healthz, listModels, livez, readyz } from './system.ts'
 
 /** Every HTTP route of the server. */
@@ -155,6 +156,12 @@ export const api = {
   enableCircuit,
   pauseCircuit,
   deleteCircuit,
+  putPolicy,
+  listPolicies,
+  getPolicy,
+  activatePolicy,
+  deactivatePolicy,
+  deletePolicy,
   createToken,
   listTokens,
   revokeToken,

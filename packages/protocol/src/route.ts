@@ -22,7 +22,18 @@ export interface Route<
   /** What a caller's token must allow. */
   readonly scope: Access
   readonly summary: string
-  readonly tag: 'plans' | 'runs' | 'checkpoints' | 'debugging' | 'jobs' | 'events' | 'models' | 'operators' | 'access' | 'system'
+  readonly tag:
+    | 'plans'
+    | 'runs'
+    | 'checkpoints'
+    | 'debugging'
+    | 'jobs'
+    | 'events'
+    | 'models'
+    | 'bus'
+    | 'operators'
+    | 'access'
+    | 'system'
   readonly params?: Params
   readonly query?: Query
   readonly body?: Body

@@ -12,6 +12,7 @@ import { checkpointRoutes, debugRoutes } from '#features/runs/debug-routes'
 import { inspectionRoutes } from '#features/runs/inspection-routes'
 import { runRoutes } from '#features/runs/run-routes'
 import { busSocket } from '#features/shield/bus-socket'
+import { policyRoutes } from '#features/shield/policy-routes'
 import { unusableAddress } from '#http/address'
 import type { Handler } from '#http/handler'
 import { createListener, type Listener, type ListenerTimes } from '#http/listener'
@@ -61,6 +62,7 @@ function featureRoutes({
   operators,
   plans,
   runs,
+  shield,
 }: Context): Handler[] {
   return [
     ...accessRoutes(access),
@@ -75,6 +77,7 @@ function featureRoutes({
     ...queueRoutes(jobs),
     ...operatorRoutes(operators),
     ...circuitRoutes(circuits),
+    ...policyRoutes(shield),
     ...modelRoutes(models),
   ]
 }

@@ -15,8 +15,10 @@ export interface Notice {
  * `slipway_events`: events were committed. `slipway_runs`: runs wait for something that may be done now.
  * `slipway_spine`: jobs or messages were committed, or leases are to be looked at.
  * `slipway_operators`: an operator is to be looked at. `slipway_circuits`: circuits have changed.
+ * `slipway_policies`: policies of an organisation, which is the payload, have changed.
  */
-export type Channel = 'slipway_events' | 'slipway_runs' | 'slipway_spine' | 'slipway_operators' | 'slipway_circuits'
+export type Channel =
+  'slipway_events' | 'slipway_runs' | 'slipway_spine' | 'slipway_operators' | 'slipway_policies' | 'slipway_circuits'
 
 /** Gets what a committed transaction told, or null when something may have been told that was not heard. */
 export type NoticeHandler = (payload: string | null) => void

@@ -3,6 +3,7 @@ import type { OrganisationTable, TokenTable } from './tables/access.ts'
 import type { CircuitTable } from './tables/circuits.ts'
 import type { OperatorEventTable, OperatorEvidenceTable, OperatorTable } from './tables/operators.ts'
 import { eventColumns, type EventCounterTable, type EventTable } from './tables/events.ts'
+import type { PolicyTable } from './tables/policies.ts'
 import type { PlanTable, PlanVersionTable } from './tables/plans.ts'
 import {
   runCallColumns,
@@ -66,6 +67,7 @@ export interface Tables {
   readonly operator: OperatorTable
   readonly operator_event: OperatorEventTable
   readonly operator_evidence: OperatorEvidenceTable
+  readonly policy: PolicyTable
 }
 
 /** The tables that `insertAll` and `insertMissing` can write. */

@@ -28,3 +28,31 @@ export function frameFailed(
 ): void {
   log.error(fields, 'frame failed')
 }
+
+export function policyChanged(
+  log: Logger,
+  fields: {
+    readonly organisation: string
+    readonly policy: string
+    readonly by: string
+    readonly change: 'put' | 'activated' | 'deactivated' | 'deleted'
+    readonly digest?: string
+  },
+): void {
+  log.info(fields, 'policy changed')
+}
+
+export function policyNotLoaded(
+  log: Logger,
+  fields: { readonly organisation: string; readonly policy: string; readonly version: number; readonly error: unknown },
+): void {
+  log.error(fields, 'policy not loaded')
+}
+
+/** What a policy says may have parts of a message in it, so that it is written only where everything is. */
+export function policySaid(
+  log: Logger,
+  fields: { readonly organisation: string; readonly policy: string; readonly level: string; readonly text: string },
+): void {
+  log.debug(fields, 'policy said')
+}

@@ -7,7 +7,8 @@ import { up as events } from './0003-events.ts'
 import { up as access } from './0004-access.ts'
 import { up as spine } from './0005-spine.ts'
 import { up as operators } from './0006-operators.ts'
-import { up as circuits } from './0007-circuits.ts'
+import { up as policies } from './0007-policies.ts'
+import { up as circuits } from './0008-circuits.ts'
 
 export interface Migration {
   readonly name: string
@@ -22,5 +23,6 @@ export const migrations: readonly Migration[] = [
   { name: '0004-access', up: access },
   { name: '0005-spine', up: spine },
   { name: '0006-operators', up: operators },
-  { name: '0007-circuits', up: circuits },
+  { name: '0007-policies', up: policies },
+  { name: '0008-circuits', up: circuits },
 ]

@@ -169,6 +169,7 @@ export class BusSession {
     let frame: ClientFrame = { correlation: 0, body: undefined }
     try {
       frame = this.#read(data)
+      this.#admit(frame, data)
       await this.#handle(frame)
       this.#refused = 0
     } catch (error) {
@@ -185,13 +186,14 @@ export class BusSession {
       throw new AppError('frame.too_large', `A frame has at most ${maxFrameBytes} bytes, and this one ${size}.`)
     if (typeof data === 'string' && !takesJson)
       throw new AppError('frame.text', 'This server takes binary frames alone. SLIPWAY_BUS_JSON=true allows text.')
-    const frame = readClientFrame(data)
-    if (frame.body === undefined) throw new AppError('frame.invalid', 'This server does not know this kind of frame.')
-    if (!this.#hasGreeted) {
-      if (frame.body.case !== 'hello') throw new AppError('frame.invalid', 'The first frame is Hello.')
-      this.#format = typeof data === 'string' ? 'json' : 'protobuf'
-    }
-    return frame
+    return readClientFrame(data)
+  }
+
+  #admit({ body }: ClientFrame, data: Frame): void {
+    if (body === undefined) throw new AppError('frame.invalid', 'This server does not know this kind of frame.')
+    if (this.#hasGreeted) return
+    if (body.case !== 'hello') throw new AppError('frame.invalid', 'The first frame is Hello.')
+    this.#format = typeof data === 'string' ? 'json' : 'protobuf'
   }
 
   async #handle({ body, correlation }: ClientFrame): Promise<void> {

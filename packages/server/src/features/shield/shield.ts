@@ -7,7 +7,8 @@ import type { FrameEnd, FrameRequest, FrameSocket } from '#http/frame-sockets'
 import type { Logger } from '#observe/log'
 import { ShieldCounters, type ShieldCounts } from '#observe/shield-counters'
 import { BusSession, type BusLimits } from './bus-session.ts'
-import type { Gate, Outgoing } from './gate.ts'
+import type { Outgoing } from './gate.ts'
+import { Policies, type PolicyTerms } from './policies.ts'
 import { RateLimit } from './rate-limits.ts'
 
 export interface ShieldTerms {
@@ -20,18 +21,7 @@ export interface ShieldTerms {
   readonly framesPerSecond: number
   readonly topicFramesPerSecond: number
   readonly idleMs: number
-  readonly policies: PolicyTerms
-}
-
-export interface PolicyTerms {
-  /** Whether messages that no policy covers are refused. */
-  readonly required: boolean
-  readonly timeoutMs: number
-  readonly memoryBytes: number
-  readonly moduleBytes: number
-  readonly workers: number
-  /** Messages of one organisation that may wait. */
-  readonly queue: number
+  readonly policies: Omit<PolicyTerms, 'loadMs'>
 }
 
 export interface ShieldDeps {
@@ -45,6 +35,7 @@ export interface ShieldDeps {
 }
 
 const helloMs = 10_000
+const loadMs = 5_000
 
 /**
  * The edge of the bus: every message that a client sends goes through the same bounds, limits and policies, whatever
@@ -52,10 +43,10 @@ const helloMs = 10_000
  */
 export class Shield implements AsyncDisposable {
   readonly terms: ShieldTerms
+  readonly policies: Policies
   readonly #deps: ShieldDeps
   readonly #counters = new ShieldCounters()
   readonly #limits: BusLimits
-  readonly #gate: Gate
   /** Sockets by their token. */
   readonly #open = new Map<string, number>()
   #sockets = 0
@@ -69,7 +60,7 @@ export class Shield implements AsyncDisposable {
       control: new RateLimit(terms.framesPerSecond, now),
       topics: new RateLimit(terms.topicFramesPerSecond, now),
     }
-    this.#gate = { check: () => Promise.resolve() }
+    this.policies = new Policies({ ...deps, terms: { ...terms.policies, loadMs }, counters: this.#counters })
   }
 
   /** Serves one client to its end. */
@@ -88,7 +79,7 @@ export class Shield implements AsyncDisposable {
     this.#counters.add('connections')
     const { spine, operators, log } = this.#deps
     const terms = { ...this.terms, helloMs }
-    const parts = { spine, operators, log, terms, gate: this.#gate, limits: this.#limits, counters: this.#counters }
+    const parts = { spine, operators, log, terms, gate: this.policies, limits: this.#limits, counters: this.#counters }
     try {
       return await new BusSession(parts, socket, request).run()
     } finally {
@@ -102,7 +93,7 @@ export class Shield implements AsyncDisposable {
   /** For messages that come another way, such as over HTTP: throws what a frame with the message is refused with. */
   async check(message: Outgoing): Promise<void> {
     try {
-      await this.#gate.check(message)
+      await this.policies.check(message)
     } catch (error) {
       if (error instanceof AppError) this.refused(error.code)
       throw error
@@ -118,7 +109,9 @@ export class Shield implements AsyncDisposable {
     return this.#counters.all()
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.policies[Symbol.asyncDispose]()
+  }
 
   #full(key: string): AppError | null {
     const { maxSockets, socketsPerToken } = this.terms

@@ -2,7 +2,7 @@ import { sql, type Transaction } from 'kysely'
 import type { Tables } from '../tables.ts'
 import type { ColumnTypes } from './column-types.ts'
 
-// 0007-circuits. Old servers may keep running: there are none.
+// 0008-circuits. Old servers may keep running: there are none.
 export async function up(database: Transaction<Tables>, types: ColumnTypes): Promise<void> {
   const { text, integer, strictWithoutRowid } = types
   await sql`
