@@ -35,6 +35,8 @@ export default tseslint.config(
       '**/page/*.js',
       '**/docs/*.js',
       'bench/node_modules',
+      'examples/policies/*/assembly',
+      'packages/protocol/src/generated',
       'vitest.config.ts',
     ],
   },

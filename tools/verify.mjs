@@ -10,6 +10,7 @@ const checks = [
   'check:dead',
   'check:rules',
   'check:reference',
+  'check:generated',
 ]
 
 function run(check) {

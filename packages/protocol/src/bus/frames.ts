@@ -10,7 +10,7 @@ import {
 } from '@bufbuild/protobuf'
 import {
   ClientFrameSchema,
-  EnvelopeSchema,
+  type EnvelopeSchema,
   EnvelopeType as WireType,
   ServerFrameSchema,
   type ClientFrame as WireClientFrame,

@@ -308,7 +308,7 @@ function viewOf(row: PolicyRow, active: readonly Active[]): PolicyView {
     loaded: inForce?.digest === row.digest && inForce.module !== null,
     changed_by: row.changed_by,
     changed_at: new Date(row.changed_at).toISOString(),
-  } as PolicyView
+  }
 }
 
 function nameOf({ name, version }: Active): string {

@@ -5,456 +5,425 @@
 // What goes over `WS /bus`, one frame in one binary message. Fields and frames that a peer does not know it leaves out
 // of account, so that either side may be older.
 
-import type { GenEnum, GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2'
-import { enumDesc, fileDesc, messageDesc } from '@bufbuild/protobuf/codegenv2'
-import type { Message as Message$1, UnknownEnum } from '@bufbuild/protobuf'
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file slipway/bus/v1/bus.proto.
  */
-export const file_slipway_bus_v1_bus: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'ChhzbGlwd2F5L2J1cy92MS9idXMucHJvdG8SDnNsaXB3YXkuYnVzLnYxIpgCCghFbnZlbG9wZRIKCgJpZBgBIAEoCRIqCgR0eXBlGAIgASgOMhwuc2xpcHdheS5idXMudjEuRW52ZWxvcGVUeXBlEg0KBXRvcGljGAMgASgJEgoKAnRzGAQgASgJEg4KBnNjaGVtYRgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEjIKBXRyYWNlGAcgAygLMiMuc2xpcHdheS5idXMudjEuRW52ZWxvcGUuVHJhY2VFbnRyeRIOCgZqb2JfaWQYCCABKAkSDgoGc3RhdHVzGAkgASgJEgkKAW4YCiABKAQSCwoDc2VxGAsgASgEGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK4BAoLQ2xpZW50RnJhbWUSEwoLY29ycmVsYXRpb24YASABKA0SJgoFaGVsbG8YAiABKAsyFS5zbGlwd2F5LmJ1cy52MS5IZWxsb0gAEi4KCXN1YnNjcmliZRgDIAEoCzIZLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZUgAEjIKC3Vuc3Vic2NyaWJlGAQgASgLMhsuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVIABIoCgZjcmVkaXQYBSABKAsyFi5zbGlwd2F5LmJ1cy52MS5DcmVkaXRIABIqCgdwdWJsaXNoGAYgASgLMhcuc2xpcHdheS5idXMudjEuUHVibGlzaEgAEiQKBHBpbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5QaW5nSAASLAoIcmVnaXN0ZXIYCCABKAsyGC5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlckgAEiIKA2FjaxgJIAEoCzITLnNsaXB3YXkuYnVzLnYxLkFja0gAEiQKBG5hY2sYCiABKAsyFC5zbGlwd2F5LmJ1cy52MS5OYWNrSAASLgoJaGVhcnRiZWF0GAsgASgLMhkuc2xpcHdheS5idXMudjEuSGVhcnRiZWF0SAASMwoMc3RyZWFtX2NodW5rGAwgASgLMhsuc2xpcHdheS5idXMudjEuU3RyZWFtQ2h1bmtIABImCgVkcmFpbhgNIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSABCBwoFZnJhbWUijwYKC1NlcnZlckZyYW1lEhAKCHJlcGx5X3RvGAEgASgNEioKB3dlbGNvbWUYAiABKAsyFy5zbGlwd2F5LmJ1cy52MS5XZWxjb21lSAASMAoKc3Vic2NyaWJlZBgDIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZWRIABI0Cgx1bnN1YnNjcmliZWQYBCABKAsyHC5zbGlwd2F5LmJ1cy52MS5VbnN1YnNjcmliZWRIABIuCglwdWJsaXNoZWQYBSABKAsyGS5zbGlwd2F5LmJ1cy52MS5QdWJsaXNoZWRIABIqCgdtZXNzYWdlGAYgASgLMhcuc2xpcHdheS5idXMudjEuTWVzc2FnZUgAEiQKBHBvbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5Qb25nSAASJgoFZXJyb3IYCCABKAsyFS5zbGlwd2F5LmJ1cy52MS5FcnJvckgAEioKB2Nsb3NpbmcYCSABKAsyFy5zbGlwd2F5LmJ1cy52MS5DbG9zaW5nSAASMAoKcmVnaXN0ZXJlZBgKIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlJlZ2lzdGVyZWRIABIiCgNqb2IYCyABKAsyEy5zbGlwd2F5LmJ1cy52MS5Kb2JIABIsCghhY2NlcHRlZBgMIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkFjY2VwdGVkSAASKAoGY2FuY2VsGA0gASgLMhYuc2xpcHdheS5idXMudjEuQ2FuY2VsSAASOQoPaGVhcnRiZWF0X3JlcGx5GA4gASgLMh4uc2xpcHdheS5idXMudjEuSGVhcnRiZWF0UmVwbHlIABI5Cg9zdHJlYW1fYXBwZW5kZWQYDyABKAsyHi5zbGlwd2F5LmJ1cy52MS5TdHJlYW1BcHBlbmRlZEgAEi8KCm5hY2tfcmVwbHkYECABKAsyGS5zbGlwd2F5LmJ1cy52MS5OYWNrUmVwbHlIABImCgVkcmFpbhgRIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSABCBwoFZnJhbWUiKAoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIOCgZjbGllbnQYAiABKAkiawoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEg8KB3Nlc3Npb24YAiABKAkSFAoMb3JnYW5pc2F0aW9uGAMgASgJEhcKD21heF9mcmFtZV9ieXRlcxgEIAEoDRIPCgdpZGxlX21zGAUgASgEIowBCglTdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNEg8KBXRvcGljGAIgASgJSAASEAoGam9iX2lkGAMgASgJSAASEgoFYWZ0ZXIYBCABKARIAYgBARITCgZjcmVkaXQYBSABKA1IAogBAUIICgZzb3VyY2VCCAoGX2FmdGVyQgkKB19jcmVkaXQiMQoKU3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQiIwoLVW5zdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNIjYKDFVuc3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SEAoIZmluaXNoZWQYAiABKAgiMAoGQ3JlZGl0EhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIQCghtZXNzYWdlcxgCIAEoDSJLCgdNZXNzYWdlEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIqCghlbnZlbG9wZRgCIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkVudmVsb3BlIsMBCgdQdWJsaXNoEg0KBXRvcGljGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdwYXlsb2FkGAMgASgMEjEKBXRyYWNlGAQgAygLMiIuc2xpcHdheS5idXMudjEuUHVibGlzaC5UcmFjZUVudHJ5EicKA2pvYhgFIAEoCzIaLnNsaXB3YXkuYnVzLnYxLkpvYk9wdGlvbnMaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsMCCgpKb2JPcHRpb25zEhwKD2lkZW1wb3RlbmN5X2tleRgBIAEoCUgAiAEBEhUKCHByaW9yaXR5GAIgASgFSAGIAQESFQoIZGVsYXlfbXMYAyABKARIAogBARIZCgxvcmRlcmluZ19rZXkYBCABKAlIA4gBARIYCgtkZWFkbGluZV9tcxgFIAEoBEgEiAEBEhkKDG1heF9hdHRlbXB0cxgGIAEoDUgFiAEBEi0KB2JhY2tvZmYYByABKAsyFy5zbGlwd2F5LmJ1cy52MS5CYWNrb2ZmSAaIAQFCEgoQX2lkZW1wb3RlbmN5X2tleUILCglfcHJpb3JpdHlCCwoJX2RlbGF5X21zQg8KDV9vcmRlcmluZ19rZXlCDgoMX2RlYWRsaW5lX21zQg8KDV9tYXhfYXR0ZW1wdHNCCgoIX2JhY2tvZmYiLwoHQmFja29mZhIQCghmaXJzdF9tcxgBIAEoBBISCgpjZWlsaW5nX21zGAIgASgEIiYKCVB1Ymxpc2hlZBIKCgJpZBgBIAEoCRINCgVrbm93bhgCIAEoCCIGCgRQaW5nIgYKBFBvbmcifwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIbCg5yZXRyeV9hZnRlcl9tcxgEIAEoBEgAiAEBEhQKDHN1YnNjcmlwdGlvbhgFIAEoDUIRCg9fcmV0cnlfYWZ0ZXJfbXMiVwoHQ2xvc2luZxIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIrCglwb3NpdGlvbnMYAyADKAsyGC5zbGlwd2F5LmJ1cy52MS5Qb3NpdGlvbiIvCghQb3NpdGlvbhIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQijAIKCFJlZ2lzdGVyEhMKC29wZXJhdG9yX2lkGAEgASgJEhUKDW9wZXJhdG9yX3R5cGUYAiABKAkSDgoGdG9waWNzGAMgAygJEhkKEXN1cHBvcnRlZF9zY2hlbWFzGAQgAygJEhkKEW1heF9wYXJhbGxlbF9qb2JzGAUgASgNEhgKEGhhcmR3YXJlX3Byb2ZpbGUYBiABKAkSDwoHdmVyc2lvbhgHIAEoCRI0CgZsYWJlbHMYCCADKAsyJC5zbGlwd2F5LmJ1cy52MS5SZWdpc3Rlci5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkkKClJlZ2lzdGVyZWQSEwoLb3BlcmF0b3JfaWQYASABKAkSFAoMaGVhcnRiZWF0X21zGAIgASgEEhAKCGxlYXNlX21zGAMgASgEIs4CCgNKb2ISCgoCaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDQoFdG9waWMYAyABKAkSDgoGc2NoZW1hGAQgASgJEg8KB3BheWxvYWQYBSABKAwSDwoHYXR0ZW1wdBgGIAEoDRIUCgxtYXhfYXR0ZW1wdHMYByABKA0SFAoMbGVhc2VkX3VudGlsGAggASgEEhgKC2RlYWRsaW5lX2F0GAkgASgESACIAQESEAoIcHJpb3JpdHkYCiABKAUSFAoMb3JkZXJpbmdfa2V5GAsgASgJEi0KBXRyYWNlGAwgAygLMh4uc2xpcHdheS5idXMudjEuSm9iLlRyYWNlRW50cnkSEAoIc3RyZWFtX24YDSABKAQaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9kZWFkbGluZV9hdCJFCgNBY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnNjaGVtYRgDIAEoCRIPCgdwYXlsb2FkGAQgASgMIkgKBE5hY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIRCglyZXRyeWFibGUYBCABKAgiOgoJTmFja1JlcGx5Eg0KBXN0YXRlGAEgASgJEhMKBnJ1bl9hdBgCIAEoBEgAiAEBQgkKB19ydW5fYXQiCgoIQWNjZXB0ZWQiXQoJSGVhcnRiZWF0Eg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIVCghwcm9ncmVzcxgDIAEoCUgAiAEBEg0KBWxpbmVzGAQgAygJQgsKCV9wcm9ncmVzcyJyCg5IZWFydGJlYXRSZXBseRIZCgxsZWFzZWRfdW50aWwYASABKARIAIgBARIWCgljYW5jZWxfYXQYAiABKARIAYgBARIOCgZyZWFzb24YAyABKAlCDwoNX2xlYXNlZF91bnRpbEIMCgpfY2FuY2VsX2F0ImwKC1N0cmVhbUNodW5rEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIOCgZzY2hlbWEYAyABKAkSEAoIcGF5bG9hZHMYBCADKAwSEgoFYWZ0ZXIYBSABKARIAIgBAUIICgZfYWZ0ZXIiGwoOU3RyZWFtQXBwZW5kZWQSCQoBbhgBIAEoBCIoCgZDYW5jZWwSDgoGam9iX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIXCgVEcmFpbhIOCgZyZWFzb24YASABKAkq9AEKDEVudmVsb3BlVHlwZRIdChlFTlZFTE9QRV9UWVBFX1VOU1BFQ0lGSUVEEAASFwoTRU5WRUxPUEVfVFlQRV9FVkVOVBABEhUKEUVOVkVMT1BFX1RZUEVfSk9CEAISHAoYRU5WRUxPUEVfVFlQRV9KT0JfUkVTVUxUEAMSHgoaRU5WRUxPUEVfVFlQRV9TVFJFQU1fU1RBUlQQBBIeChpFTlZFTE9QRV9UWVBFX1NUUkVBTV9DSFVOSxAFEhwKGEVOVkVMT1BFX1RZUEVfU1RSRUFNX0VORBAGEhkKFUVOVkVMT1BFX1RZUEVfQ09OVFJPTBAHYgZwcm90bzM',
-  )
+export const file_slipway_bus_v1_bus: GenFile = /*@__PURE__*/
+  fileDesc("ChhzbGlwd2F5L2J1cy92MS9idXMucHJvdG8SDnNsaXB3YXkuYnVzLnYxIpgCCghFbnZlbG9wZRIKCgJpZBgBIAEoCRIqCgR0eXBlGAIgASgOMhwuc2xpcHdheS5idXMudjEuRW52ZWxvcGVUeXBlEg0KBXRvcGljGAMgASgJEgoKAnRzGAQgASgJEg4KBnNjaGVtYRgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEjIKBXRyYWNlGAcgAygLMiMuc2xpcHdheS5idXMudjEuRW52ZWxvcGUuVHJhY2VFbnRyeRIOCgZqb2JfaWQYCCABKAkSDgoGc3RhdHVzGAkgASgJEgkKAW4YCiABKAQSCwoDc2VxGAsgASgEGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK4BAoLQ2xpZW50RnJhbWUSEwoLY29ycmVsYXRpb24YASABKA0SJgoFaGVsbG8YAiABKAsyFS5zbGlwd2F5LmJ1cy52MS5IZWxsb0gAEi4KCXN1YnNjcmliZRgDIAEoCzIZLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZUgAEjIKC3Vuc3Vic2NyaWJlGAQgASgLMhsuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVIABIoCgZjcmVkaXQYBSABKAsyFi5zbGlwd2F5LmJ1cy52MS5DcmVkaXRIABIqCgdwdWJsaXNoGAYgASgLMhcuc2xpcHdheS5idXMudjEuUHVibGlzaEgAEiQKBHBpbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5QaW5nSAASLAoIcmVnaXN0ZXIYCCABKAsyGC5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlckgAEiIKA2FjaxgJIAEoCzITLnNsaXB3YXkuYnVzLnYxLkFja0gAEiQKBG5hY2sYCiABKAsyFC5zbGlwd2F5LmJ1cy52MS5OYWNrSAASLgoJaGVhcnRiZWF0GAsgASgLMhkuc2xpcHdheS5idXMudjEuSGVhcnRiZWF0SAASMwoMc3RyZWFtX2NodW5rGAwgASgLMhsuc2xpcHdheS5idXMudjEuU3RyZWFtQ2h1bmtIABImCgVkcmFpbhgNIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSABCBwoFZnJhbWUijwYKC1NlcnZlckZyYW1lEhAKCHJlcGx5X3RvGAEgASgNEioKB3dlbGNvbWUYAiABKAsyFy5zbGlwd2F5LmJ1cy52MS5XZWxjb21lSAASMAoKc3Vic2NyaWJlZBgDIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZWRIABI0Cgx1bnN1YnNjcmliZWQYBCABKAsyHC5zbGlwd2F5LmJ1cy52MS5VbnN1YnNjcmliZWRIABIuCglwdWJsaXNoZWQYBSABKAsyGS5zbGlwd2F5LmJ1cy52MS5QdWJsaXNoZWRIABIqCgdtZXNzYWdlGAYgASgLMhcuc2xpcHdheS5idXMudjEuTWVzc2FnZUgAEiQKBHBvbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5Qb25nSAASJgoFZXJyb3IYCCABKAsyFS5zbGlwd2F5LmJ1cy52MS5FcnJvckgAEioKB2Nsb3NpbmcYCSABKAsyFy5zbGlwd2F5LmJ1cy52MS5DbG9zaW5nSAASMAoKcmVnaXN0ZXJlZBgKIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlJlZ2lzdGVyZWRIABIiCgNqb2IYCyABKAsyEy5zbGlwd2F5LmJ1cy52MS5Kb2JIABIsCghhY2NlcHRlZBgMIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkFjY2VwdGVkSAASKAoGY2FuY2VsGA0gASgLMhYuc2xpcHdheS5idXMudjEuQ2FuY2VsSAASOQoPaGVhcnRiZWF0X3JlcGx5GA4gASgLMh4uc2xpcHdheS5idXMudjEuSGVhcnRiZWF0UmVwbHlIABI5Cg9zdHJlYW1fYXBwZW5kZWQYDyABKAsyHi5zbGlwd2F5LmJ1cy52MS5TdHJlYW1BcHBlbmRlZEgAEi8KCm5hY2tfcmVwbHkYECABKAsyGS5zbGlwd2F5LmJ1cy52MS5OYWNrUmVwbHlIABImCgVkcmFpbhgRIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSABCBwoFZnJhbWUiKAoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIOCgZjbGllbnQYAiABKAkiawoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEg8KB3Nlc3Npb24YAiABKAkSFAoMb3JnYW5pc2F0aW9uGAMgASgJEhcKD21heF9mcmFtZV9ieXRlcxgEIAEoDRIPCgdpZGxlX21zGAUgASgEIowBCglTdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNEg8KBXRvcGljGAIgASgJSAASEAoGam9iX2lkGAMgASgJSAASEgoFYWZ0ZXIYBCABKARIAYgBARITCgZjcmVkaXQYBSABKA1IAogBAUIICgZzb3VyY2VCCAoGX2FmdGVyQgkKB19jcmVkaXQiMQoKU3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQiIwoLVW5zdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNIjYKDFVuc3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SEAoIZmluaXNoZWQYAiABKAgiMAoGQ3JlZGl0EhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIQCghtZXNzYWdlcxgCIAEoDSJLCgdNZXNzYWdlEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIqCghlbnZlbG9wZRgCIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkVudmVsb3BlIsMBCgdQdWJsaXNoEg0KBXRvcGljGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdwYXlsb2FkGAMgASgMEjEKBXRyYWNlGAQgAygLMiIuc2xpcHdheS5idXMudjEuUHVibGlzaC5UcmFjZUVudHJ5EicKA2pvYhgFIAEoCzIaLnNsaXB3YXkuYnVzLnYxLkpvYk9wdGlvbnMaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsMCCgpKb2JPcHRpb25zEhwKD2lkZW1wb3RlbmN5X2tleRgBIAEoCUgAiAEBEhUKCHByaW9yaXR5GAIgASgFSAGIAQESFQoIZGVsYXlfbXMYAyABKARIAogBARIZCgxvcmRlcmluZ19rZXkYBCABKAlIA4gBARIYCgtkZWFkbGluZV9tcxgFIAEoBEgEiAEBEhkKDG1heF9hdHRlbXB0cxgGIAEoDUgFiAEBEi0KB2JhY2tvZmYYByABKAsyFy5zbGlwd2F5LmJ1cy52MS5CYWNrb2ZmSAaIAQFCEgoQX2lkZW1wb3RlbmN5X2tleUILCglfcHJpb3JpdHlCCwoJX2RlbGF5X21zQg8KDV9vcmRlcmluZ19rZXlCDgoMX2RlYWRsaW5lX21zQg8KDV9tYXhfYXR0ZW1wdHNCCgoIX2JhY2tvZmYiLwoHQmFja29mZhIQCghmaXJzdF9tcxgBIAEoBBISCgpjZWlsaW5nX21zGAIgASgEIiYKCVB1Ymxpc2hlZBIKCgJpZBgBIAEoCRINCgVrbm93bhgCIAEoCCIGCgRQaW5nIgYKBFBvbmcifwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIbCg5yZXRyeV9hZnRlcl9tcxgEIAEoBEgAiAEBEhQKDHN1YnNjcmlwdGlvbhgFIAEoDUIRCg9fcmV0cnlfYWZ0ZXJfbXMiVwoHQ2xvc2luZxIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIrCglwb3NpdGlvbnMYAyADKAsyGC5zbGlwd2F5LmJ1cy52MS5Qb3NpdGlvbiIvCghQb3NpdGlvbhIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQijAIKCFJlZ2lzdGVyEhMKC29wZXJhdG9yX2lkGAEgASgJEhUKDW9wZXJhdG9yX3R5cGUYAiABKAkSDgoGdG9waWNzGAMgAygJEhkKEXN1cHBvcnRlZF9zY2hlbWFzGAQgAygJEhkKEW1heF9wYXJhbGxlbF9qb2JzGAUgASgNEhgKEGhhcmR3YXJlX3Byb2ZpbGUYBiABKAkSDwoHdmVyc2lvbhgHIAEoCRI0CgZsYWJlbHMYCCADKAsyJC5zbGlwd2F5LmJ1cy52MS5SZWdpc3Rlci5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkkKClJlZ2lzdGVyZWQSEwoLb3BlcmF0b3JfaWQYASABKAkSFAoMaGVhcnRiZWF0X21zGAIgASgEEhAKCGxlYXNlX21zGAMgASgEIs4CCgNKb2ISCgoCaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDQoFdG9waWMYAyABKAkSDgoGc2NoZW1hGAQgASgJEg8KB3BheWxvYWQYBSABKAwSDwoHYXR0ZW1wdBgGIAEoDRIUCgxtYXhfYXR0ZW1wdHMYByABKA0SFAoMbGVhc2VkX3VudGlsGAggASgEEhgKC2RlYWRsaW5lX2F0GAkgASgESACIAQESEAoIcHJpb3JpdHkYCiABKAUSFAoMb3JkZXJpbmdfa2V5GAsgASgJEi0KBXRyYWNlGAwgAygLMh4uc2xpcHdheS5idXMudjEuSm9iLlRyYWNlRW50cnkSEAoIc3RyZWFtX24YDSABKAQaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9kZWFkbGluZV9hdCJFCgNBY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnNjaGVtYRgDIAEoCRIPCgdwYXlsb2FkGAQgASgMIkgKBE5hY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIRCglyZXRyeWFibGUYBCABKAgiOgoJTmFja1JlcGx5Eg0KBXN0YXRlGAEgASgJEhMKBnJ1bl9hdBgCIAEoBEgAiAEBQgkKB19ydW5fYXQiCgoIQWNjZXB0ZWQiXQoJSGVhcnRiZWF0Eg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIVCghwcm9ncmVzcxgDIAEoCUgAiAEBEg0KBWxpbmVzGAQgAygJQgsKCV9wcm9ncmVzcyJyCg5IZWFydGJlYXRSZXBseRIZCgxsZWFzZWRfdW50aWwYASABKARIAIgBARIWCgljYW5jZWxfYXQYAiABKARIAYgBARIOCgZyZWFzb24YAyABKAlCDwoNX2xlYXNlZF91bnRpbEIMCgpfY2FuY2VsX2F0ImwKC1N0cmVhbUNodW5rEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIOCgZzY2hlbWEYAyABKAkSEAoIcGF5bG9hZHMYBCADKAwSEgoFYWZ0ZXIYBSABKARIAIgBAUIICgZfYWZ0ZXIiGwoOU3RyZWFtQXBwZW5kZWQSCQoBbhgBIAEoBCIoCgZDYW5jZWwSDgoGam9iX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIXCgVEcmFpbhIOCgZyZWFzb24YASABKAkq9AEKDEVudmVsb3BlVHlwZRIdChlFTlZFTE9QRV9UWVBFX1VOU1BFQ0lGSUVEEAASFwoTRU5WRUxPUEVfVFlQRV9FVkVOVBABEhUKEUVOVkVMT1BFX1RZUEVfSk9CEAISHAoYRU5WRUxPUEVfVFlQRV9KT0JfUkVTVUxUEAMSHgoaRU5WRUxPUEVfVFlQRV9TVFJFQU1fU1RBUlQQBBIeChpFTlZFTE9QRV9UWVBFX1NUUkVBTV9DSFVOSxAFEhwKGEVOVkVMT1BFX1RZUEVfU1RSRUFNX0VORBAGEhkKFUVOVkVMT1BFX1RZUEVfQ09OVFJPTBAHYgZwcm90bzM");
 
 /**
  * Everything that is on the bus.
  *
  * @generated from message slipway.bus.v1.Envelope
  */
-export type Envelope = Message$1<'slipway.bus.v1.Envelope'> & {
+export type Envelope = Message$1<"slipway.bus.v1.Envelope"> & {
   /**
    * UUID.
    *
    * @generated from field: string id = 1;
    */
-  id: string
+  id: string;
 
   /**
    * @generated from field: slipway.bus.v1.EnvelopeType type = 2;
    */
-  type: EnvelopeType
+  type: EnvelopeType;
 
   /**
    * Words with dots between them, such as `genesis.jobs`.
    *
    * @generated from field: string topic = 3;
    */
-  topic: string
+  topic: string;
 
   /**
    * ISO 8601, UTC.
    *
    * @generated from field: string ts = 4;
    */
-  ts: string
+  ts: string;
 
   /**
    * `arqonbus.<domain>.<thing>.v<N>`: what the payload is.
    *
    * @generated from field: string schema = 5;
    */
-  schema: string
+  schema: string;
 
   /**
    * @generated from field: bytes payload = 6;
    */
-  payload: Uint8Array
+  payload: Uint8Array;
 
   /**
    * What connects the spans of one piece of work.
    *
    * @generated from field: map<string, string> trace = 7;
    */
-  trace: { [key: string]: string }
+  trace: { [key: string]: string };
 
   /**
    * Of results and streams: the job that they are of.
    *
    * @generated from field: string job_id = 8;
    */
-  jobId: string
+  jobId: string;
 
   /**
    * Of results and of the end of a stream: `done`, `dead`, `cancelled` or `expired`.
    *
    * @generated from field: string status = 9;
    */
-  status: string
+  status: string;
 
   /**
    * Of streams: 1 for the first piece of the job.
    *
    * @generated from field: uint64 n = 10;
    */
-  n: bigint
+  n: bigint;
 
   /**
    * The place among all committed messages; rises, with numbers left out.
    *
    * @generated from field: uint64 seq = 11;
    */
-  seq: bigint
-}
+  seq: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Envelope.
  * Use `create(EnvelopeSchema)` to create a new message.
  */
-export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 0)
+export const EnvelopeSchema: GenMessage<Envelope> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 0);
 
 /**
  * From a client.
  *
  * @generated from message slipway.bus.v1.ClientFrame
  */
-export type ClientFrame = Message$1<'slipway.bus.v1.ClientFrame'> & {
+export type ClientFrame = Message$1<"slipway.bus.v1.ClientFrame"> & {
   /**
    * Names the request; the reply to it, or the error, has it as `reply_to`. 0 asks for no reply but errors.
    *
    * @generated from field: uint32 correlation = 1;
    */
-  correlation: number
+  correlation: number;
 
   /**
    * @generated from oneof slipway.bus.v1.ClientFrame.frame
    */
-  frame:
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Hello hello = 2;
-         */
-        value: Hello
-        case: 'hello'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Subscribe subscribe = 3;
-         */
-        value: Subscribe
-        case: 'subscribe'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Unsubscribe unsubscribe = 4;
-         */
-        value: Unsubscribe
-        case: 'unsubscribe'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Credit credit = 5;
-         */
-        value: Credit
-        case: 'credit'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Publish publish = 6;
-         */
-        value: Publish
-        case: 'publish'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Ping ping = 7;
-         */
-        value: Ping
-        case: 'ping'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Register register = 8;
-         */
-        value: Register
-        case: 'register'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Ack ack = 9;
-         */
-        value: Ack
-        case: 'ack'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Nack nack = 10;
-         */
-        value: Nack
-        case: 'nack'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Heartbeat heartbeat = 11;
-         */
-        value: Heartbeat
-        case: 'heartbeat'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.StreamChunk stream_chunk = 12;
-         */
-        value: StreamChunk
-        case: 'streamChunk'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Drain drain = 13;
-         */
-        value: Drain
-        case: 'drain'
-      }
-    | { case: undefined; value?: undefined }
-}
+  frame: {
+    /**
+     * @generated from field: slipway.bus.v1.Hello hello = 2;
+     */
+    value: Hello;
+    case: "hello";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Subscribe subscribe = 3;
+     */
+    value: Subscribe;
+    case: "subscribe";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Unsubscribe unsubscribe = 4;
+     */
+    value: Unsubscribe;
+    case: "unsubscribe";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Credit credit = 5;
+     */
+    value: Credit;
+    case: "credit";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Publish publish = 6;
+     */
+    value: Publish;
+    case: "publish";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Ping ping = 7;
+     */
+    value: Ping;
+    case: "ping";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Register register = 8;
+     */
+    value: Register;
+    case: "register";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Ack ack = 9;
+     */
+    value: Ack;
+    case: "ack";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Nack nack = 10;
+     */
+    value: Nack;
+    case: "nack";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Heartbeat heartbeat = 11;
+     */
+    value: Heartbeat;
+    case: "heartbeat";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.StreamChunk stream_chunk = 12;
+     */
+    value: StreamChunk;
+    case: "streamChunk";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Drain drain = 13;
+     */
+    value: Drain;
+    case: "drain";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message slipway.bus.v1.ClientFrame.
  * Use `create(ClientFrameSchema)` to create a new message.
  */
-export const ClientFrameSchema: GenMessage<ClientFrame> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 1)
+export const ClientFrameSchema: GenMessage<ClientFrame> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 1);
 
 /**
  * From the server.
  *
  * @generated from message slipway.bus.v1.ServerFrame
  */
-export type ServerFrame = Message$1<'slipway.bus.v1.ServerFrame'> & {
+export type ServerFrame = Message$1<"slipway.bus.v1.ServerFrame"> & {
   /**
    * The request that this is the reply to; 0 for what comes by itself.
    *
    * @generated from field: uint32 reply_to = 1;
    */
-  replyTo: number
+  replyTo: number;
 
   /**
    * @generated from oneof slipway.bus.v1.ServerFrame.frame
    */
-  frame:
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Welcome welcome = 2;
-         */
-        value: Welcome
-        case: 'welcome'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Subscribed subscribed = 3;
-         */
-        value: Subscribed
-        case: 'subscribed'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Unsubscribed unsubscribed = 4;
-         */
-        value: Unsubscribed
-        case: 'unsubscribed'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Published published = 5;
-         */
-        value: Published
-        case: 'published'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Message message = 6;
-         */
-        value: Message
-        case: 'message'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Pong pong = 7;
-         */
-        value: Pong
-        case: 'pong'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Error error = 8;
-         */
-        value: Error
-        case: 'error'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Closing closing = 9;
-         */
-        value: Closing
-        case: 'closing'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Registered registered = 10;
-         */
-        value: Registered
-        case: 'registered'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Job job = 11;
-         */
-        value: Job
-        case: 'job'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Accepted accepted = 12;
-         */
-        value: Accepted
-        case: 'accepted'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.Cancel cancel = 13;
-         */
-        value: Cancel
-        case: 'cancel'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.HeartbeatReply heartbeat_reply = 14;
-         */
-        value: HeartbeatReply
-        case: 'heartbeatReply'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.StreamAppended stream_appended = 15;
-         */
-        value: StreamAppended
-        case: 'streamAppended'
-      }
-    | {
-        /**
-         * @generated from field: slipway.bus.v1.NackReply nack_reply = 16;
-         */
-        value: NackReply
-        case: 'nackReply'
-      }
-    | {
-        /**
-         * Jobs are handed out no more, for a reason of the server.
-         *
-         * @generated from field: slipway.bus.v1.Drain drain = 17;
-         */
-        value: Drain
-        case: 'drain'
-      }
-    | { case: undefined; value?: undefined }
-}
+  frame: {
+    /**
+     * @generated from field: slipway.bus.v1.Welcome welcome = 2;
+     */
+    value: Welcome;
+    case: "welcome";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Subscribed subscribed = 3;
+     */
+    value: Subscribed;
+    case: "subscribed";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Unsubscribed unsubscribed = 4;
+     */
+    value: Unsubscribed;
+    case: "unsubscribed";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Published published = 5;
+     */
+    value: Published;
+    case: "published";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Message message = 6;
+     */
+    value: Message;
+    case: "message";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Pong pong = 7;
+     */
+    value: Pong;
+    case: "pong";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Error error = 8;
+     */
+    value: Error;
+    case: "error";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Closing closing = 9;
+     */
+    value: Closing;
+    case: "closing";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Registered registered = 10;
+     */
+    value: Registered;
+    case: "registered";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Job job = 11;
+     */
+    value: Job;
+    case: "job";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Accepted accepted = 12;
+     */
+    value: Accepted;
+    case: "accepted";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Cancel cancel = 13;
+     */
+    value: Cancel;
+    case: "cancel";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.HeartbeatReply heartbeat_reply = 14;
+     */
+    value: HeartbeatReply;
+    case: "heartbeatReply";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.StreamAppended stream_appended = 15;
+     */
+    value: StreamAppended;
+    case: "streamAppended";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.NackReply nack_reply = 16;
+     */
+    value: NackReply;
+    case: "nackReply";
+  } | {
+    /**
+     * Jobs are handed out no more, for a reason of the server.
+     *
+     * @generated from field: slipway.bus.v1.Drain drain = 17;
+     */
+    value: Drain;
+    case: "drain";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message slipway.bus.v1.ServerFrame.
  * Use `create(ServerFrameSchema)` to create a new message.
  */
-export const ServerFrameSchema: GenMessage<ServerFrame> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 2)
+export const ServerFrameSchema: GenMessage<ServerFrame> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 2);
 
 /**
  * The first frame of every client.
  *
  * @generated from message slipway.bus.v1.Hello
  */
-export type Hello = Message$1<'slipway.bus.v1.Hello'> & {
+export type Hello = Message$1<"slipway.bus.v1.Hello"> & {
   /**
    * The newest version of these frames that the client speaks; 1 so far.
    *
    * @generated from field: uint32 version = 1;
    */
-  version: number
+  version: number;
 
   /**
    * Name and version of the program, for logs.
    *
    * @generated from field: string client = 2;
    */
-  client: string
-}
+  client: string;
+};
 
 /**
  * Describes the message slipway.bus.v1.Hello.
  * Use `create(HelloSchema)` to create a new message.
  */
-export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 3)
+export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 3);
 
 /**
  * @generated from message slipway.bus.v1.Welcome
  */
-export type Welcome = Message$1<'slipway.bus.v1.Welcome'> & {
+export type Welcome = Message$1<"slipway.bus.v1.Welcome"> & {
   /**
    * The version that is spoken from here on.
    *
    * @generated from field: uint32 version = 1;
    */
-  version: number
+  version: number;
 
   /**
    * Names this connection in logs.
    *
    * @generated from field: string session = 2;
    */
-  session: string
+  session: string;
 
   /**
    * @generated from field: string organisation = 3;
    */
-  organisation: string
+  organisation: string;
 
   /**
    * @generated from field: uint32 max_frame_bytes = 4;
    */
-  maxFrameBytes: number
+  maxFrameBytes: number;
 
   /**
    * A client that follows nothing, works on nothing and says nothing for so long is closed.
    *
    * @generated from field: uint64 idle_ms = 5;
    */
-  idleMs: bigint
-}
+  idleMs: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Welcome.
  * Use `create(WelcomeSchema)` to create a new message.
  */
-export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 4)
+export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 4);
 
 /**
  * @generated from message slipway.bus.v1.Subscribe
  */
-export type Subscribe = Message$1<'slipway.bus.v1.Subscribe'> & {
+export type Subscribe = Message$1<"slipway.bus.v1.Subscribe"> & {
   /**
    * The client's own name for it, unique among its open ones and not 0.
    *
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
+  subscription: number;
 
   /**
    * @generated from oneof slipway.bus.v1.Subscribe.source
    */
-  source:
-    | {
-        /**
-         * @generated from field: string topic = 2;
-         */
-        value: string
-        case: 'topic'
-      }
-    | {
-        /**
-         * The stream of a job, and its result as the last.
-         *
-         * @generated from field: string job_id = 3;
-         */
-        value: string
-        case: 'jobId'
-      }
-    | { case: undefined; value?: undefined }
+  source: {
+    /**
+     * @generated from field: string topic = 2;
+     */
+    value: string;
+    case: "topic";
+  } | {
+    /**
+     * The stream of a job, and its result as the last.
+     *
+     * @generated from field: string job_id = 3;
+     */
+    value: string;
+    case: "jobId";
+  } | { case: undefined; value?: undefined };
 
   /**
    * The number of the last message that the client has: `seq` of topics, `n` of a job's stream. Without it a topic begins
@@ -462,819 +431,850 @@ export type Subscribe = Message$1<'slipway.bus.v1.Subscribe'> & {
    *
    * @generated from field: optional uint64 after = 4;
    */
-  after?: bigint | undefined
+  after?: bigint | undefined;
 
   /**
    * Messages that may be sent before more credit comes. Without it they come as fast as the connection takes them.
    *
    * @generated from field: optional uint32 credit = 5;
    */
-  credit?: number | undefined
-}
+  credit?: number | undefined;
+};
 
 /**
  * Describes the message slipway.bus.v1.Subscribe.
  * Use `create(SubscribeSchema)` to create a new message.
  */
-export const SubscribeSchema: GenMessage<Subscribe> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 5)
+export const SubscribeSchema: GenMessage<Subscribe> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 5);
 
 /**
  * @generated from message slipway.bus.v1.Subscribed
  */
-export type Subscribed = Message$1<'slipway.bus.v1.Subscribed'> & {
+export type Subscribed = Message$1<"slipway.bus.v1.Subscribed"> & {
   /**
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
+  subscription: number;
 
   /**
    * The number behind which messages follow.
    *
    * @generated from field: uint64 after = 2;
    */
-  after: bigint
-}
+  after: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Subscribed.
  * Use `create(SubscribedSchema)` to create a new message.
  */
-export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 6)
+export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 6);
 
 /**
  * @generated from message slipway.bus.v1.Unsubscribe
  */
-export type Unsubscribe = Message$1<'slipway.bus.v1.Unsubscribe'> & {
+export type Unsubscribe = Message$1<"slipway.bus.v1.Unsubscribe"> & {
   /**
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
-}
+  subscription: number;
+};
 
 /**
  * Describes the message slipway.bus.v1.Unsubscribe.
  * Use `create(UnsubscribeSchema)` to create a new message.
  */
-export const UnsubscribeSchema: GenMessage<Unsubscribe> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 7)
+export const UnsubscribeSchema: GenMessage<Unsubscribe> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 7);
 
 /**
  * @generated from message slipway.bus.v1.Unsubscribed
  */
-export type Unsubscribed = Message$1<'slipway.bus.v1.Unsubscribed'> & {
+export type Unsubscribed = Message$1<"slipway.bus.v1.Unsubscribed"> & {
   /**
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
+  subscription: number;
 
   /**
    * What was followed is over: a job has its result.
    *
    * @generated from field: bool finished = 2;
    */
-  finished: boolean
-}
+  finished: boolean;
+};
 
 /**
  * Describes the message slipway.bus.v1.Unsubscribed.
  * Use `create(UnsubscribedSchema)` to create a new message.
  */
-export const UnsubscribedSchema: GenMessage<Unsubscribed> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 8)
+export const UnsubscribedSchema: GenMessage<Unsubscribed> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 8);
 
 /**
  * @generated from message slipway.bus.v1.Credit
  */
-export type Credit = Message$1<'slipway.bus.v1.Credit'> & {
+export type Credit = Message$1<"slipway.bus.v1.Credit"> & {
   /**
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
+  subscription: number;
 
   /**
    * @generated from field: uint32 messages = 2;
    */
-  messages: number
-}
+  messages: number;
+};
 
 /**
  * Describes the message slipway.bus.v1.Credit.
  * Use `create(CreditSchema)` to create a new message.
  */
-export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 9)
+export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 9);
 
 /**
  * @generated from message slipway.bus.v1.Message
  */
-export type Message = Message$1<'slipway.bus.v1.Message'> & {
+export type Message = Message$1<"slipway.bus.v1.Message"> & {
   /**
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
+  subscription: number;
 
   /**
    * @generated from field: slipway.bus.v1.Envelope envelope = 2;
    */
-  envelope?: Envelope | undefined
-}
+  envelope?: Envelope | undefined;
+};
 
 /**
  * Describes the message slipway.bus.v1.Message.
  * Use `create(MessageSchema)` to create a new message.
  */
-export const MessageSchema: GenMessage<Message> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 10)
+export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 10);
 
 /**
  * @generated from message slipway.bus.v1.Publish
  */
-export type Publish = Message$1<'slipway.bus.v1.Publish'> & {
+export type Publish = Message$1<"slipway.bus.v1.Publish"> & {
   /**
    * Topics that end in `.jobs` take jobs, `system.` ones control messages, others events.
    *
    * @generated from field: string topic = 1;
    */
-  topic: string
+  topic: string;
 
   /**
    * @generated from field: string schema = 2;
    */
-  schema: string
+  schema: string;
 
   /**
    * @generated from field: bytes payload = 3;
    */
-  payload: Uint8Array
+  payload: Uint8Array;
 
   /**
    * @generated from field: map<string, string> trace = 4;
    */
-  trace: { [key: string]: string }
+  trace: { [key: string]: string };
 
   /**
    * @generated from field: slipway.bus.v1.JobOptions job = 5;
    */
-  job?: JobOptions | undefined
-}
+  job?: JobOptions | undefined;
+};
 
 /**
  * Describes the message slipway.bus.v1.Publish.
  * Use `create(PublishSchema)` to create a new message.
  */
-export const PublishSchema: GenMessage<Publish> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 11)
+export const PublishSchema: GenMessage<Publish> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 11);
 
 /**
  * How a job is to be done; see the descriptions of the HTTP routes for bounds and defaults.
  *
  * @generated from message slipway.bus.v1.JobOptions
  */
-export type JobOptions = Message$1<'slipway.bus.v1.JobOptions'> & {
+export type JobOptions = Message$1<"slipway.bus.v1.JobOptions"> & {
   /**
    * @generated from field: optional string idempotency_key = 1;
    */
-  idempotencyKey?: string | undefined
+  idempotencyKey?: string | undefined;
 
   /**
    * @generated from field: optional int32 priority = 2;
    */
-  priority?: number | undefined
+  priority?: number | undefined;
 
   /**
    * @generated from field: optional uint64 delay_ms = 3;
    */
-  delayMs?: bigint | undefined
+  delayMs?: bigint | undefined;
 
   /**
    * @generated from field: optional string ordering_key = 4;
    */
-  orderingKey?: string | undefined
+  orderingKey?: string | undefined;
 
   /**
    * @generated from field: optional uint64 deadline_ms = 5;
    */
-  deadlineMs?: bigint | undefined
+  deadlineMs?: bigint | undefined;
 
   /**
    * @generated from field: optional uint32 max_attempts = 6;
    */
-  maxAttempts?: number | undefined
+  maxAttempts?: number | undefined;
 
   /**
    * @generated from field: optional slipway.bus.v1.Backoff backoff = 7;
    */
-  backoff?: Backoff | undefined
-}
+  backoff?: Backoff | undefined;
+};
 
 /**
  * Describes the message slipway.bus.v1.JobOptions.
  * Use `create(JobOptionsSchema)` to create a new message.
  */
-export const JobOptionsSchema: GenMessage<JobOptions> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 12)
+export const JobOptionsSchema: GenMessage<JobOptions> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 12);
 
 /**
  * @generated from message slipway.bus.v1.Backoff
  */
-export type Backoff = Message$1<'slipway.bus.v1.Backoff'> & {
+export type Backoff = Message$1<"slipway.bus.v1.Backoff"> & {
   /**
    * @generated from field: uint64 first_ms = 1;
    */
-  firstMs: bigint
+  firstMs: bigint;
 
   /**
    * @generated from field: uint64 ceiling_ms = 2;
    */
-  ceilingMs: bigint
-}
+  ceilingMs: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Backoff.
  * Use `create(BackoffSchema)` to create a new message.
  */
-export const BackoffSchema: GenMessage<Backoff> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 13)
+export const BackoffSchema: GenMessage<Backoff> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 13);
 
 /**
  * @generated from message slipway.bus.v1.Published
  */
-export type Published = Message$1<'slipway.bus.v1.Published'> & {
+export type Published = Message$1<"slipway.bus.v1.Published"> & {
   /**
    * Of the message, or of the job.
    *
    * @generated from field: string id = 1;
    */
-  id: string
+  id: string;
 
   /**
    * Whether the idempotency key was known, so that nothing new was published.
    *
    * @generated from field: bool known = 2;
    */
-  known: boolean
-}
+  known: boolean;
+};
 
 /**
  * Describes the message slipway.bus.v1.Published.
  * Use `create(PublishedSchema)` to create a new message.
  */
-export const PublishedSchema: GenMessage<Published> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 14)
+export const PublishedSchema: GenMessage<Published> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 14);
 
 /**
  * @generated from message slipway.bus.v1.Ping
  */
-export type Ping = Message$1<'slipway.bus.v1.Ping'> & {}
+export type Ping = Message$1<"slipway.bus.v1.Ping"> & {
+};
 
 /**
  * Describes the message slipway.bus.v1.Ping.
  * Use `create(PingSchema)` to create a new message.
  */
-export const PingSchema: GenMessage<Ping> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 15)
+export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 15);
 
 /**
  * @generated from message slipway.bus.v1.Pong
  */
-export type Pong = Message$1<'slipway.bus.v1.Pong'> & {}
+export type Pong = Message$1<"slipway.bus.v1.Pong"> & {
+};
 
 /**
  * Describes the message slipway.bus.v1.Pong.
  * Use `create(PongSchema)` to create a new message.
  */
-export const PongSchema: GenMessage<Pong> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 16)
+export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 16);
 
 /**
  * @generated from message slipway.bus.v1.Error
  */
-export type Error = Message$1<'slipway.bus.v1.Error'> & {
+export type Error = Message$1<"slipway.bus.v1.Error"> & {
   /**
    * A code of the server's table of errors.
    *
    * @generated from field: string code = 1;
    */
-  code: string
+  code: string;
 
   /**
    * @generated from field: string message = 2;
    */
-  message: string
+  message: string;
 
   /**
    * Whether the same frame may succeed later.
    *
    * @generated from field: bool retryable = 3;
    */
-  retryable: boolean
+  retryable: boolean;
 
   /**
    * When to try again.
    *
    * @generated from field: optional uint64 retry_after_ms = 4;
    */
-  retryAfterMs?: bigint | undefined
+  retryAfterMs?: bigint | undefined;
 
   /**
    * Of errors of a subscription, which is over then.
    *
    * @generated from field: uint32 subscription = 5;
    */
-  subscription: number
-}
+  subscription: number;
+};
 
 /**
  * Describes the message slipway.bus.v1.Error.
  * Use `create(ErrorSchema)` to create a new message.
  */
-export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 17)
+export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 17);
 
 /**
  * The last frame before the server closes the connection.
  *
  * @generated from message slipway.bus.v1.Closing
  */
-export type Closing = Message$1<'slipway.bus.v1.Closing'> & {
+export type Closing = Message$1<"slipway.bus.v1.Closing"> & {
   /**
    * `slow_consumer`, `server_stopping`, `unauthorized`, `idle`, `rate_limited`, `protocol` or `finished`.
    *
    * @generated from field: string reason = 1;
    */
-  reason: string
+  reason: string;
 
   /**
    * @generated from field: string message = 2;
    */
-  message: string
+  message: string;
 
   /**
    * Where each open subscription may go on.
    *
    * @generated from field: repeated slipway.bus.v1.Position positions = 3;
    */
-  positions: Position[]
-}
+  positions: Position[];
+};
 
 /**
  * Describes the message slipway.bus.v1.Closing.
  * Use `create(ClosingSchema)` to create a new message.
  */
-export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 18)
+export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 18);
 
 /**
  * @generated from message slipway.bus.v1.Position
  */
-export type Position = Message$1<'slipway.bus.v1.Position'> & {
+export type Position = Message$1<"slipway.bus.v1.Position"> & {
   /**
    * @generated from field: uint32 subscription = 1;
    */
-  subscription: number
+  subscription: number;
 
   /**
    * The number of the last message that was sent, or else the one behind which they were to follow.
    *
    * @generated from field: uint64 after = 2;
    */
-  after: bigint
-}
+  after: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Position.
  * Use `create(PositionSchema)` to create a new message.
  */
-export const PositionSchema: GenMessage<Position> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 19)
+export const PositionSchema: GenMessage<Position> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 19);
 
 /**
  * Says that the client is an operator: a program that does jobs.
  *
  * @generated from message slipway.bus.v1.Register
  */
-export type Register = Message$1<'slipway.bus.v1.Register'> & {
+export type Register = Message$1<"slipway.bus.v1.Register"> & {
   /**
    * @generated from field: string operator_id = 1;
    */
-  operatorId: string
+  operatorId: string;
 
   /**
    * Such as `genesis`, `nvm` or `generic`.
    *
    * @generated from field: string operator_type = 2;
    */
-  operatorType: string
+  operatorType: string;
 
   /**
    * Topics of jobs that it takes.
    *
    * @generated from field: repeated string topics = 3;
    */
-  topics: string[]
+  topics: string[];
 
   /**
    * Of payloads that it takes and gives; without any it takes all.
    *
    * @generated from field: repeated string supported_schemas = 4;
    */
-  supportedSchemas: string[]
+  supportedSchemas: string[];
 
   /**
    * @generated from field: uint32 max_parallel_jobs = 5;
    */
-  maxParallelJobs: number
+  maxParallelJobs: number;
 
   /**
    * `cpu`, `gpu`, `fpga` or `asic`.
    *
    * @generated from field: string hardware_profile = 6;
    */
-  hardwareProfile: string
+  hardwareProfile: string;
 
   /**
    * @generated from field: string version = 7;
    */
-  version: string
+  version: string;
 
   /**
    * What else it says of itself.
    *
    * @generated from field: map<string, string> labels = 8;
    */
-  labels: { [key: string]: string }
-}
+  labels: { [key: string]: string };
+};
 
 /**
  * Describes the message slipway.bus.v1.Register.
  * Use `create(RegisterSchema)` to create a new message.
  */
-export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 20)
+export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 20);
 
 /**
  * @generated from message slipway.bus.v1.Registered
  */
-export type Registered = Message$1<'slipway.bus.v1.Registered'> & {
+export type Registered = Message$1<"slipway.bus.v1.Registered"> & {
   /**
    * @generated from field: string operator_id = 1;
    */
-  operatorId: string
+  operatorId: string;
 
   /**
    * @generated from field: uint64 heartbeat_ms = 2;
    */
-  heartbeatMs: bigint
+  heartbeatMs: bigint;
 
   /**
    * @generated from field: uint64 lease_ms = 3;
    */
-  leaseMs: bigint
-}
+  leaseMs: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Registered.
  * Use `create(RegisteredSchema)` to create a new message.
  */
-export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 21)
+export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 21);
 
 /**
  * @generated from message slipway.bus.v1.Job
  */
-export type Job = Message$1<'slipway.bus.v1.Job'> & {
+export type Job = Message$1<"slipway.bus.v1.Job"> & {
   /**
    * @generated from field: string id = 1;
    */
-  id: string
+  id: string;
 
   /**
    * The number of the lease: everything that is said of the job carries it.
    *
    * @generated from field: uint64 fence = 2;
    */
-  fence: bigint
+  fence: bigint;
 
   /**
    * @generated from field: string topic = 3;
    */
-  topic: string
+  topic: string;
 
   /**
    * @generated from field: string schema = 4;
    */
-  schema: string
+  schema: string;
 
   /**
    * @generated from field: bytes payload = 5;
    */
-  payload: Uint8Array
+  payload: Uint8Array;
 
   /**
    * 1 for the first hand-out.
    *
    * @generated from field: uint32 attempt = 6;
    */
-  attempt: number
+  attempt: number;
 
   /**
    * @generated from field: uint32 max_attempts = 7;
    */
-  maxAttempts: number
+  maxAttempts: number;
 
   /**
    * Milliseconds since 1970 by the server's clock, as all times of jobs.
    *
    * @generated from field: uint64 leased_until = 8;
    */
-  leasedUntil: bigint
+  leasedUntil: bigint;
 
   /**
    * @generated from field: optional uint64 deadline_at = 9;
    */
-  deadlineAt?: bigint | undefined
+  deadlineAt?: bigint | undefined;
 
   /**
    * @generated from field: int32 priority = 10;
    */
-  priority: number
+  priority: number;
 
   /**
    * @generated from field: string ordering_key = 11;
    */
-  orderingKey: string
+  orderingKey: string;
 
   /**
    * @generated from field: map<string, string> trace = 12;
    */
-  trace: { [key: string]: string }
+  trace: { [key: string]: string };
 
   /**
    * The number of the newest piece of its stream.
    *
    * @generated from field: uint64 stream_n = 13;
    */
-  streamN: bigint
-}
+  streamN: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.Job.
  * Use `create(JobSchema)` to create a new message.
  */
-export const JobSchema: GenMessage<Job> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 22)
+export const JobSchema: GenMessage<Job> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 22);
 
 /**
  * The job is done.
  *
  * @generated from message slipway.bus.v1.Ack
  */
-export type Ack = Message$1<'slipway.bus.v1.Ack'> & {
+export type Ack = Message$1<"slipway.bus.v1.Ack"> & {
   /**
    * @generated from field: string job_id = 1;
    */
-  jobId: string
+  jobId: string;
 
   /**
    * @generated from field: uint64 fence = 2;
    */
-  fence: bigint
+  fence: bigint;
 
   /**
    * @generated from field: string schema = 3;
    */
-  schema: string
+  schema: string;
 
   /**
    * @generated from field: bytes payload = 4;
    */
-  payload: Uint8Array
-}
+  payload: Uint8Array;
+};
 
 /**
  * Describes the message slipway.bus.v1.Ack.
  * Use `create(AckSchema)` to create a new message.
  */
-export const AckSchema: GenMessage<Ack> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 23)
+export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 23);
 
 /**
  * The job is not done.
  *
  * @generated from message slipway.bus.v1.Nack
  */
-export type Nack = Message$1<'slipway.bus.v1.Nack'> & {
+export type Nack = Message$1<"slipway.bus.v1.Nack"> & {
   /**
    * @generated from field: string job_id = 1;
    */
-  jobId: string
+  jobId: string;
 
   /**
    * @generated from field: uint64 fence = 2;
    */
-  fence: bigint
+  fence: bigint;
 
   /**
    * @generated from field: string reason = 3;
    */
-  reason: string
+  reason: string;
 
   /**
    * @generated from field: bool retryable = 4;
    */
-  retryable: boolean
-}
+  retryable: boolean;
+};
 
 /**
  * Describes the message slipway.bus.v1.Nack.
  * Use `create(NackSchema)` to create a new message.
  */
-export const NackSchema: GenMessage<Nack> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 24)
+export const NackSchema: GenMessage<Nack> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 24);
 
 /**
  * @generated from message slipway.bus.v1.NackReply
  */
-export type NackReply = Message$1<'slipway.bus.v1.NackReply'> & {
+export type NackReply = Message$1<"slipway.bus.v1.NackReply"> & {
   /**
    * The state of the job.
    *
    * @generated from field: string state = 1;
    */
-  state: string
+  state: string;
 
   /**
    * When it is handed out again.
    *
    * @generated from field: optional uint64 run_at = 2;
    */
-  runAt?: bigint | undefined
-}
+  runAt?: bigint | undefined;
+};
 
 /**
  * Describes the message slipway.bus.v1.NackReply.
  * Use `create(NackReplySchema)` to create a new message.
  */
-export const NackReplySchema: GenMessage<NackReply> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 25)
+export const NackReplySchema: GenMessage<NackReply> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 25);
 
 /**
  * What was asked for is on disk.
  *
  * @generated from message slipway.bus.v1.Accepted
  */
-export type Accepted = Message$1<'slipway.bus.v1.Accepted'> & {}
+export type Accepted = Message$1<"slipway.bus.v1.Accepted"> & {
+};
 
 /**
  * Describes the message slipway.bus.v1.Accepted.
  * Use `create(AcceptedSchema)` to create a new message.
  */
-export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 26)
+export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 26);
 
 /**
  * The operator lives. With a job it keeps the lease of that one and says how far it is.
  *
  * @generated from message slipway.bus.v1.Heartbeat
  */
-export type Heartbeat = Message$1<'slipway.bus.v1.Heartbeat'> & {
+export type Heartbeat = Message$1<"slipway.bus.v1.Heartbeat"> & {
   /**
    * @generated from field: string job_id = 1;
    */
-  jobId: string
+  jobId: string;
 
   /**
    * @generated from field: uint64 fence = 2;
    */
-  fence: bigint
+  fence: bigint;
 
   /**
    * A few words or JSON.
    *
    * @generated from field: optional string progress = 3;
    */
-  progress?: string | undefined
+  progress?: string | undefined;
 
   /**
    * For the log of the job.
    *
    * @generated from field: repeated string lines = 4;
    */
-  lines: string[]
-}
+  lines: string[];
+};
 
 /**
  * Describes the message slipway.bus.v1.Heartbeat.
  * Use `create(HeartbeatSchema)` to create a new message.
  */
-export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 27)
+export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 27);
 
 /**
  * @generated from message slipway.bus.v1.HeartbeatReply
  */
-export type HeartbeatReply = Message$1<'slipway.bus.v1.HeartbeatReply'> & {
+export type HeartbeatReply = Message$1<"slipway.bus.v1.HeartbeatReply"> & {
   /**
    * @generated from field: optional uint64 leased_until = 1;
    */
-  leasedUntil?: bigint | undefined
+  leasedUntil?: bigint | undefined;
 
   /**
    * When the job ends by itself, because somebody cancelled it.
    *
    * @generated from field: optional uint64 cancel_at = 2;
    */
-  cancelAt?: bigint | undefined
+  cancelAt?: bigint | undefined;
 
   /**
    * @generated from field: string reason = 3;
    */
-  reason: string
-}
+  reason: string;
+};
 
 /**
  * Describes the message slipway.bus.v1.HeartbeatReply.
  * Use `create(HeartbeatReplySchema)` to create a new message.
  */
-export const HeartbeatReplySchema: GenMessage<HeartbeatReply> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 28)
+export const HeartbeatReplySchema: GenMessage<HeartbeatReply> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 28);
 
 /**
  * Pieces of the job's stream.
  *
  * @generated from message slipway.bus.v1.StreamChunk
  */
-export type StreamChunk = Message$1<'slipway.bus.v1.StreamChunk'> & {
+export type StreamChunk = Message$1<"slipway.bus.v1.StreamChunk"> & {
   /**
    * @generated from field: string job_id = 1;
    */
-  jobId: string
+  jobId: string;
 
   /**
    * @generated from field: uint64 fence = 2;
    */
-  fence: bigint
+  fence: bigint;
 
   /**
    * @generated from field: string schema = 3;
    */
-  schema: string
+  schema: string;
 
   /**
    * @generated from field: repeated bytes payloads = 4;
    */
-  payloads: Uint8Array[]
+  payloads: Uint8Array[];
 
   /**
    * The number of the last piece that the operator knows of, so that pieces which are sent again are left out.
    *
    * @generated from field: optional uint64 after = 5;
    */
-  after?: bigint | undefined
-}
+  after?: bigint | undefined;
+};
 
 /**
  * Describes the message slipway.bus.v1.StreamChunk.
  * Use `create(StreamChunkSchema)` to create a new message.
  */
-export const StreamChunkSchema: GenMessage<StreamChunk> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 29)
+export const StreamChunkSchema: GenMessage<StreamChunk> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 29);
 
 /**
  * @generated from message slipway.bus.v1.StreamAppended
  */
-export type StreamAppended = Message$1<'slipway.bus.v1.StreamAppended'> & {
+export type StreamAppended = Message$1<"slipway.bus.v1.StreamAppended"> & {
   /**
    * The number of the last piece.
    *
    * @generated from field: uint64 n = 1;
    */
-  n: bigint
-}
+  n: bigint;
+};
 
 /**
  * Describes the message slipway.bus.v1.StreamAppended.
  * Use `create(StreamAppendedSchema)` to create a new message.
  */
-export const StreamAppendedSchema: GenMessage<StreamAppended> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 30)
+export const StreamAppendedSchema: GenMessage<StreamAppended> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 30);
 
 /**
  * Somebody cancelled a job of this operator: it is to end.
  *
  * @generated from message slipway.bus.v1.Cancel
  */
-export type Cancel = Message$1<'slipway.bus.v1.Cancel'> & {
+export type Cancel = Message$1<"slipway.bus.v1.Cancel"> & {
   /**
    * @generated from field: string job_id = 1;
    */
-  jobId: string
+  jobId: string;
 
   /**
    * @generated from field: string reason = 2;
    */
-  reason: string
-}
+  reason: string;
+};
 
 /**
  * Describes the message slipway.bus.v1.Cancel.
  * Use `create(CancelSchema)` to create a new message.
  */
-export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 31)
+export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 31);
 
 /**
  * No further jobs; those under way are ended.
  *
  * @generated from message slipway.bus.v1.Drain
  */
-export type Drain = Message$1<'slipway.bus.v1.Drain'> & {
+export type Drain = Message$1<"slipway.bus.v1.Drain"> & {
   /**
    * @generated from field: string reason = 1;
    */
-  reason: string
-}
+  reason: string;
+};
 
 /**
  * Describes the message slipway.bus.v1.Drain.
  * Use `create(DrainSchema)` to create a new message.
  */
-export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/ messageDesc(file_slipway_bus_v1_bus, 32)
+export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 32);
 
 /**
  * @generated from enum slipway.bus.v1.EnvelopeType
@@ -1319,14 +1319,16 @@ export const EnvelopeType = {
    * @generated from enum value: ENVELOPE_TYPE_CONTROL = 7;
    */
   CONTROL: 7,
-} as const
+} as const;
 
 /**
  * @generated from enum slipway.bus.v1.EnvelopeType
  */
-export type EnvelopeType = (typeof EnvelopeType)[keyof typeof EnvelopeType] | UnknownEnum
+export type EnvelopeType = (typeof EnvelopeType)[keyof typeof EnvelopeType] | UnknownEnum;
 
 /**
  * Describes the enum slipway.bus.v1.EnvelopeType.
  */
-export const EnvelopeTypeSchema: GenEnum<EnvelopeType> = /*@__PURE__*/ enumDesc(file_slipway_bus_v1_bus, 0)
+export const EnvelopeTypeSchema: GenEnum<EnvelopeType> = /*@__PURE__*/
+  enumDesc(file_slipway_bus_v1_bus, 0);
+
