@@ -136,7 +136,10 @@ describe('modules', () => {
       ]
       for (const [why, parts] of refused) {
         const put = policies.put(acme, 'tested', { topics: '>', module: base64(wasmModule(parts)), active: true })
-        await expect(put).rejects.toMatchObject({ code: 'policy.invalid', message: expect.stringContaining(why) as unknown })
+        await expect(put).rejects.toMatchObject({
+          code: 'policy.invalid',
+          message: expect.stringContaining(why) as unknown,
+        })
       }
       const large = policies.put(acme, 'tested', { topics: '>', module: base64(new Uint8Array(100_001)), active: true })
       await expect(large).rejects.toMatchObject({ code: 'body.too_large' })
