@@ -60,7 +60,7 @@ onServers('the stream of a job', open => {
     for (const { ts } of frames) expect(new Date(ts).toISOString()).toBe(ts)
   })
 
-  test('[JOBS-17] [SDK-14] a job that has failed ends with its error, also for whoever comes late', async () => {
+  test('[JOBS-17] [SDK-20] a job that has failed ends with its error, also for whoever comes late', async () => {
     await using bed = await open()
     const { jobId } = await bed.client.jobs.submit('genesis', { maxAttempts: 1 })
     const live = Array.fromAsync(followJob(bed.client, jobId))

@@ -16,7 +16,7 @@ function numbered(frames: readonly StreamFrame[], kind: RegExp): string[] {
     .map(({ payload }) => JSON.stringify(payload))
 }
 
-test('[JOBS-18] [JOBS-2] [SDK-14] a reader goes on behind its last frame when the server was killed and is back', async () => {
+test('[JOBS-18] [JOBS-2] [SDK-20] a reader goes on behind its last frame when the server was killed and is back', async () => {
   await using folder = await temporaryDataFolder()
   const port = String(await keptPort())
   const env = { SLIPWAY_PORT: port, SLIPWAY_LOG_LEVEL: 'silent', SLIPWAY_JOB_LEASE_SECONDS: '1' }

@@ -20,7 +20,8 @@ function packageJson(name: string): string {
 }
 
 function program(name: string): string {
-  return `import { connectOperator, PermanentFailure } from '@slipway/sdk/operator'
+  return `import { connectOperator } from '@slipway/sdk/operator'
+import { PermanentFailure } from '@slipway/sdk/operator-job'
 import { z } from 'zod'
 
 // What a job brings. A job with another payload fails for good, with a message that says why.

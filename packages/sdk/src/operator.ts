@@ -7,8 +7,6 @@ import { BusLink, type BusState } from './bus-link.ts'
 import { RunningJob, type JobFrame } from './operator-running-job.ts'
 import { workOf, type JobHandler, type Subscription, type Work } from './operator-job.ts'
 
-export { PermanentFailure, type JobContext, type JobHandler, type Subscription } from './operator-job.ts'
-
 export interface OperatorOptions {
   readonly id: string
   /** What kind of work it does, such as `genesis`. */

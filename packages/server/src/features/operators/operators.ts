@@ -25,7 +25,7 @@ import { ProxyOperator } from './proxy-operator.ts'
 import { evidenceView, eventView, operatorView } from './operator-view.ts'
 
 export { parseProxies, type ProxiesConfig } from './proxy-file.ts'
-export type { Beat, HeldRef, LinkEnd, OperatorLink, OperatorSession } from './operator-session.ts'
+export type { HeldRef, LinkEnd, OperatorLink, OperatorSession } from './operator-session.ts'
 
 export interface OperatorsDeps {
   readonly db: Database
