@@ -345,7 +345,7 @@ export const settings = {
     variables: ['SLIPWAY_POLICY_TIMEOUT_MS'],
     yaml: 'policy.timeout_ms',
     type: z.coerce.number().int().min(1).max(10_000),
-    fallback: 100,
+    fallback: 250,
     says: 'Longest time that a policy may take for one message, in milliseconds; then the message is refused.',
   },
   policyMemoryBytes: {

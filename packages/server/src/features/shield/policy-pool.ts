@@ -122,7 +122,10 @@ export class PolicyPool implements AsyncDisposable {
   }
 
   #begin(thread: Thread, waiting: Waiting): void {
-    const timer = setTimeout(() => void this.#end(thread, { type: 'timeout' }), waiting.timeoutMs)
+    const timer = setTimeout(() => {
+      // The answer may be there, and this thread was busy with something else.
+      setImmediate(() => thread.work?.waiting === waiting && void this.#end(thread, { type: 'timeout' }))
+    }, waiting.timeoutMs)
     thread.work = { waiting, timer }
     thread.worker.postMessage(taskFor(thread, waiting))
   }
