@@ -23,7 +23,11 @@ export interface BusConnection {
    * Sends a frame and gives the reply to it. Rejects with the error that the server answers with, with
    * `server.unreachable` when the connection ends first, and with the signal's reason.
    */
-  ask<Case extends ServerBody['case']>(body: ClientBodyInit, expected: Case, options?: AskOptions): Promise<ServerBodyOf<Case>>
+  ask<Case extends ServerBody['case']>(
+    body: ClientBodyInit,
+    expected: Case,
+    options?: AskOptions,
+  ): Promise<ServerBodyOf<Case>>
   /** Sends a frame to which no reply is wanted; nothing once the connection has ended. */
   send(body: ClientBodyInit): void
   close(): void
@@ -97,7 +101,10 @@ class OpenConnection implements BusConnection {
     this.ended = this.#end.promise
     // Sockets of browsers carry no headers of their own, so the token travels as the name of a subprotocol.
     const protocols = options.token === undefined ? [] : [`slipway.bearer.${encodeURIComponent(options.token)}`]
-    this.#socket = new WebSocket(`${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}${sockets.bus.path}`, protocols)
+    this.#socket = new WebSocket(
+      `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}${sockets.bus.path}`,
+      protocols,
+    )
     this.#socket.binaryType = 'arraybuffer'
     this.#socket.addEventListener('open', () => this.#opened())
     this.#socket.addEventListener('message', ({ data }) => this.#heard(data as ArrayBuffer | string))

@@ -76,7 +76,10 @@ export class BusLink {
       return await orAbort(this.#current.promise, AbortSignal.any([late, ...(signal ? [signal] : [])]))
     } catch (error) {
       if (!late.aborted || signal?.aborted || this.#stop.signal.aborted) throw error
-      throw new AppError('server.unreachable', `There is no connection to ${this.#options.url} so far. It is tried again.`)
+      throw new AppError(
+        'server.unreachable',
+        `There is no connection to ${this.#options.url} so far. It is tried again.`,
+      )
     }
   }
 
