@@ -9,6 +9,8 @@ import { echoPlan, personPlan } from '../testbed/small-plans.ts'
 const results = 'arqonbus.genesis.result.v1'
 const pieces = 'arqonbus.genesis.piece.v1'
 
+const soon = { timeout: 20_000 }
+
 function refOf(job: { readonly id: string; readonly fence: number }) {
   return { jobId: job.id, fence: job.fence, organisation: null }
 }
@@ -30,18 +32,18 @@ onServers('the stream of a job', open => {
     const { jobId } = await bed.client.jobs.submit('genesis')
     await using stream = await openStream(bed.server.url, jobId)
     const { frames } = stream
-    await expect.poll(() => kinds(frames)).toEqual(['status queued'])
+    await expect.poll(() => kinds(frames), soon).toEqual(['status queued'])
     const job = await bed.lease('genesis')
-    await expect.poll(() => kinds(frames).at(-1)).toBe('status running')
+    await expect.poll(() => kinds(frames).at(-1), soon).toBe('status running')
     await bed.spine.jobs.heartbeat(refOf(job), { lines: ['one', 'two'] })
-    await expect.poll(() => kinds(frames).filter(kind => kind === 'log line').length).toBe(2)
+    await expect.poll(() => kinds(frames).filter(kind => kind === 'log line').length, soon).toBe(2)
     await bed.spine.jobs.append(refOf(job), {
       schema: pieces,
       payloads: [bytes({ token: 'a' }), bytes({ token: 'b' })],
     })
-    await expect.poll(() => kinds(frames).filter(kind => kind === 'log stream_chunk').length).toBe(2)
+    await expect.poll(() => kinds(frames).filter(kind => kind === 'log stream_chunk').length, soon).toBe(2)
     await bed.spine.jobs.heartbeat(refOf(job), { progress: 'nearly' })
-    await expect.poll(() => frames.at(-1)).toMatchObject({ type: 'status', payload: { progress: 'nearly' } })
+    await expect.poll(() => frames.at(-1), soon).toMatchObject({ type: 'status', payload: { progress: 'nearly' } })
     await bed.spine.jobs.ack(refOf(job), { schema: results, payload: bytes({ ok: true }) })
     expect(await stream.closed).toEqual([1000, 'finished'])
     expect(kinds(frames).filter(kind => kind.startsWith('log'))).toEqual([
@@ -104,7 +106,7 @@ onServers('the stream of a job', open => {
     await using bed = await open({ settings: { streamHeartbeatMs: 100 } })
     const { jobId } = await bed.client.jobs.submit('genesis')
     await using stream = await openStream(bed.server.url, jobId)
-    await expect.poll(() => kinds(stream.frames).slice(0, 3)).toEqual(['status queued', 'heartbeat', 'heartbeat'])
+    await expect.poll(() => kinds(stream.frames).slice(0, 3), soon).toEqual(['status queued', 'heartbeat', 'heartbeat'])
     await bed.server.stop('test')
     expect(await stream.closed).toEqual([1001, 'server_stopping'])
     expect(stream.frames.at(-1)).toMatchObject({ type: 'error', payload: { ended: false, code: 'server.stopping' } })
@@ -132,7 +134,7 @@ onServers('the stream of a job', open => {
     expect(await strange.closed).toEqual([4404, 'unknown_job'])
     expect(strange.frames).toMatchObject([{ type: 'error', payload: { ended: false, code: 'job.unknown' } }])
     await using stream = await openStream(url, jobId, { token: own['token'] ?? '' })
-    await expect.poll(() => stream.frames.length).toBe(1)
+    await expect.poll(() => stream.frames.length, soon).toBe(1)
     await call('DELETE', `/api/tokens/${own['id'] ?? ''}`, operator)
     expect(await stream.closed).toEqual([4401, 'unauthorized'])
     expect(stream.frames.at(-1)).toMatchObject({ type: 'error', payload: { ended: false, code: 'auth.required' } })
@@ -156,7 +158,7 @@ onServers('the stream of a job', open => {
     await client.deploy(personPlan('ask'))
     const { run_id: asking } = await client.startRun('ask', { inputs: { question: 'Now?' } })
     const cancelled = Array.fromAsync(followJob(client, asking))
-    await expect.poll(async () => (await client.jobs.get(asking)).status).toBe('waiting')
+    await expect.poll(async () => (await client.jobs.get(asking)).status, soon).toBe('waiting')
     await client.jobs.cancel(asking)
     expect((await cancelled).at(-1)).toMatchObject({ type: 'error', payload: { ended: true, status: 'cancelled' } })
   })
@@ -169,7 +171,7 @@ describe('a slow reader', () => {
     const job = await bed.lease('genesis')
     await using slow = await openStream(bed.server.url, jobId)
     await using quick = await openStream(bed.server.url, jobId)
-    await expect.poll(() => slow.frames.length).toBeGreaterThan(0)
+    await expect.poll(() => slow.frames.length, soon).toBeGreaterThan(0)
     slow.socket.pause()
     const rounds = 60
     for (let round = 0; round < rounds; round++)

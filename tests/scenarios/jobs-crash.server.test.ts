@@ -19,7 +19,7 @@ function numbered(frames: readonly StreamFrame[], kind: RegExp): string[] {
 test('[JOBS-18] [JOBS-2] [SDK-20] a reader goes on behind its last frame when the server was killed and is back', async () => {
   await using folder = await temporaryDataFolder()
   const port = String(await keptPort())
-  const env = { SLIPWAY_PORT: port, SLIPWAY_LOG_LEVEL: 'silent', SLIPWAY_JOB_LEASE_SECONDS: '1' }
+  const env = { SLIPWAY_PORT: port, SLIPWAY_LOG_LEVEL: 'silent', SLIPWAY_SPINE_LEASE_SECONDS: '1' }
   const launch = (): LaunchedServer => launchChildServer(folder.path, { program, env })
   await using first = launch()
   const client = createClient({ url: await first.ready })

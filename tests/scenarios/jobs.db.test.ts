@@ -6,6 +6,8 @@ import { echoPlan, personPlan } from '../testbed/small-plans.ts'
 const schema = 'arqonbus.genesis.job.v1'
 const results = 'arqonbus.genesis.result.v1'
 
+const soon = { timeout: 20_000 }
+
 function refOf(job: { readonly id: string; readonly fence: number }) {
   return { jobId: job.id, fence: job.fence, organisation: null }
 }
@@ -135,7 +137,7 @@ onServers('submitting', open => {
     const dated = await jobs.submit('d', { deadline: '2999-01-01T01:00:00+01:00' })
     expect(await jobs.get(dated.jobId)).toMatchObject({ deadline: '2999-01-01T00:00:00.000Z' })
     const past = await jobs.submit('d', { deadline: '2001-01-01T00:00:00Z' })
-    await expect.poll(async () => (await jobs.get(past.jobId)).status).toBe('expired')
+    await expect.poll(async () => (await jobs.get(past.jobId)).status, soon).toBe('expired')
   })
 
   test('[JOBS-22] what another organisation has is not there', async () => {
@@ -189,7 +191,7 @@ onServers('the list of jobs', open => {
     const first = made[0] ?? ''
     await client.jobs.cancel(first)
     expect((await client.jobs.list({ status: 'cancelled' })).items.map(({ jobId }) => jobId)).toEqual([first])
-    await expect.poll(async () => (await client.jobs.list({ status: 'succeeded' })).items.length).toBe(4)
+    await expect.poll(async () => (await client.jobs.list({ status: 'succeeded' })).items.length, soon).toBe(4)
     expect((await bed.post('/v1/jobs', {})).status).toBe(400)
     expect((await fetch(`${bed.server.url}/v1/jobs?after=nonsense`)).status).toBe(400)
   })
@@ -197,7 +199,7 @@ onServers('the list of jobs', open => {
 
 onServers('what becomes of jobs', open => {
   test('[JOBS-8] a job is cancelled in its queue, and in the hands of an operator', async () => {
-    await using bed = await open({ settings: { spineCancelGraceSeconds: 0.1 } })
+    await using bed = await open({ settings: { spineCancelGraceSeconds: 1 } })
     const { jobs } = bed.client
     const { jobId: queued } = await jobs.submit('genesis')
     expect(await jobs.cancel(queued, { reason: 'not needed' })).toMatchObject({
@@ -209,7 +211,7 @@ onServers('what becomes of jobs', open => {
     const job = await bed.lease('genesis')
     expect(await jobs.cancel(worked)).toMatchObject({ status: 'running', isCancelling: true })
     expect(await bed.spine.jobs.heartbeat(refOf(job))).toMatchObject({ cancelAt: expect.any(Number) as number })
-    await expect.poll(async () => (await jobs.get(worked)).status).toBe('cancelled')
+    await expect.poll(async () => (await jobs.get(worked)).status, soon).toBe('cancelled')
     expect(await jobs.result(worked)).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } })
     await expect(bed.spine.jobs.ack(refOf(job), { schema: results, payload: bytes(1) })).rejects.toMatchObject({
       code: 'lease.lost',
@@ -338,10 +340,10 @@ onServers('runs of plans as jobs', open => {
     const { client } = bed
     await client.deploy(personPlan('ask'))
     const { jobId } = await client.jobs.submit('plan', { payload: { plan_id: 'ask', inputs: { question: 'Now?' } } })
-    await expect.poll(async () => (await client.jobs.get(jobId)).status).toBe('waiting')
+    await expect.poll(async () => (await client.jobs.get(jobId)).status, soon).toBe('waiting')
     expect((await client.jobs.list({ status: 'waiting' })).items).toMatchObject([{ jobId }])
     await client.jobs.cancel(jobId, { reason: 'enough' })
-    await expect.poll(async () => (await client.jobs.get(jobId)).status).toBe('cancelled')
+    await expect.poll(async () => (await client.jobs.get(jobId)).status, soon).toBe('cancelled')
     expect(await client.run(jobId)).toMatchObject({ status: 'failed', error: { reason: 'cancelled' } })
     expect(await client.jobs.cancel(jobId)).toMatchObject({ status: 'cancelled' })
     expect((await client.jobs.list({ status: 'cancelled' })).items).toMatchObject([{ jobId }])

@@ -3,12 +3,35 @@ import { z } from 'zod'
 
 /** What a part of a request names. */
 export type Kind =
-  'plan' | 'run' | 'question' | 'token' | 'organisation' | 'version' | 'step' | 'concept' | 'plan file' | 'run file'
+  | 'plan'
+  | 'run'
+  | 'question'
+  | 'token'
+  | 'organisation'
+  | 'job'
+  | 'dead letter'
+  | 'schedule'
+  | 'schema'
+  | 'version'
+  | 'step'
+  | 'concept'
+  | 'plan file'
+  | 'run file'
 
 export type Things = Readonly<Record<Kind, string>>
 
 /** Kinds that are something somebody owns. */
-const owned: ReadonlySet<Kind> = new Set(['plan', 'run', 'question', 'token', 'organisation'])
+export const owned: ReadonlySet<Kind> = new Set([
+  'plan',
+  'run',
+  'question',
+  'token',
+  'organisation',
+  'job',
+  'dead letter',
+  'schedule',
+  'schema',
+])
 
 export interface SampleRequest {
   readonly method: string
@@ -27,6 +50,11 @@ const pathKinds: Readonly<Record<string, Kind>> = {
   'checkpoints/:run_id': 'run',
   'inputs/:id': 'question',
   'tokens/:id': 'token',
+  'jobs/:id': 'job',
+  'stream/:id': 'job',
+  'dead-letters/:id': 'dead letter',
+  'schedules/:name': 'schedule',
+  'schemas/:id': 'schema',
   ':flow_index': 'step',
   ':concept': 'concept',
   'plans/*': 'plan file',
@@ -48,6 +76,12 @@ const newNames: Readonly<Record<string, readonly string[]>> = {
   importRun: ['run_id'],
 }
 
+/** Routes whose path has the name of something new. */
+const newThings: Readonly<Record<string, Partial<Record<Kind, string>>>> = {
+  putSchedule: { schedule: 'new-schedule' },
+  registerSchema: { schema: 'arqonbus.new.thing.v1' },
+}
+
 const formFields: Readonly<Record<string, string>> = { deployPlan: 'plan', importRun: 'run', uploadInput: 'file' }
 
 /**
@@ -58,6 +92,8 @@ export function sampleRequest(name: string, route: Route, things: Things, path =
   const names = new Set<Kind>()
   const thing = (kind: Kind | undefined, what: string): string => {
     if (kind === undefined) throw new Error(`${name}: nothing says what ${what} names.`)
+    const fresh = newThings[name]?.[kind]
+    if (fresh !== undefined) return fresh
     if (owned.has(kind)) names.add(kind)
     return things[kind]
   }
