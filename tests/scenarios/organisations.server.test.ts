@@ -9,6 +9,7 @@ import type { Route } from '@slipway/protocol/route'
 import { scopeNames, type Access, type Scope } from '@slipway/protocol/scopes'
 import { createClient, type Client } from '@slipway/sdk/client'
 import { followAll } from '@slipway/sdk/event-stream'
+import { connectOperator } from '@slipway/sdk/operator'
 import type { Database } from '@slipway/server/db/database'
 import { temporaryDataFolder, testServer } from '@slipway/server/app/testing'
 import type { RunningServer } from '@slipway/server/app/start-server'
@@ -22,6 +23,16 @@ const operatorToken = 'the-token-of-the-operator'
 /** Stands in everything of the first organisation that a caller could learn. */
 const mark = 'acme'
 const settings = { apiToken: operatorToken, pythonSandbox: 'wasm', rateLimitPerMinute: 100_000 } as const
+
+/** A policy's module: memory of one page, and a `policy_check` that gives 0. */
+const allowsAll = [
+  '0061736d01000000',
+  '01070160027f7f017f',
+  '03020100',
+  '050401010101',
+  '0719' + '02' + '066d656d6f72790200' + '0c706f6c6963795f636865636b0000',
+  '0a0601040041000b',
+].join('')
 
 const routes: readonly (readonly [string, Route])[] = Object.entries(api)
 const paths = routes.flatMap(([name, route]) =>
@@ -66,7 +77,7 @@ async function openWorld(): Promise<World> {
   }
 }
 
-type QueueKind = 'job' | 'dead letter' | 'schedule' | 'schema'
+type QueueKind = 'job' | 'dead letter' | 'schedule' | 'schema' | 'operator' | 'circuit' | 'policy'
 
 async function fill(owner: Client): Promise<Omit<Things, QueueKind>> {
   await owner.deploy(echoPlan('acme-plan', { version: '1' }))
@@ -108,7 +119,15 @@ async function fillQueues(owner: Client, { context: { spine } }: RunningServer):
   await owner.schedules.put('acme-yearly', { cron: '@yearly', job: { type: 'things', payload } })
   const schema = 'arqonbus.acme.thing.v1'
   await owner.schemas.register(schema, { title: mark })
-  return { job, 'dead letter': dead, schedule: 'acme-yearly', schema }
+  const operator = await connectOperator(owner.url, owner.token, { id: 'acme-operator', type: 'generic' })
+  operator.subscribe('things.jobs', () => null)
+  await operator.close()
+  const edges = [{ from: 'acme.facts', to: 'acme.news' }]
+  await owner.call(api.putCircuit, { params: { name: 'acme-circuit' }, body: { circuit: 'acme-circuit', edges } })
+  const module = Buffer.from(allowsAll, 'hex').toString('base64')
+  await owner.call(api.putPolicy, { params: { name: 'acme-policy' }, body: { topics: 'acme.>', module } })
+  const bus = { operator: 'acme-operator', circuit: 'acme-circuit', policy: 'acme-policy' }
+  return { job, 'dead letter': dead, schedule: 'acme-yearly', schema, ...bus }
 }
 
 /** Of the same forms, and nowhere. */
@@ -124,6 +143,9 @@ function absent(things: Things): Things {
     'dead letter': '01a1fe7a-0000-7000-8000-000000000001',
     schedule: 'none-yearly',
     schema: 'arqonbus.none.thing.v1',
+    operator: 'none-operator',
+    circuit: 'none-circuit',
+    policy: 'none-policy',
   }
 }
 

@@ -12,6 +12,9 @@ export type Kind =
   | 'dead letter'
   | 'schedule'
   | 'schema'
+  | 'operator'
+  | 'circuit'
+  | 'policy'
   | 'version'
   | 'step'
   | 'concept'
@@ -31,6 +34,9 @@ export const owned: ReadonlySet<Kind> = new Set([
   'dead letter',
   'schedule',
   'schema',
+  'operator',
+  'circuit',
+  'policy',
 ])
 
 export interface SampleRequest {
@@ -55,6 +61,9 @@ const pathKinds: Readonly<Record<string, Kind>> = {
   'dead-letters/:id': 'dead letter',
   'schedules/:name': 'schedule',
   'schemas/:id': 'schema',
+  'operators/:id': 'operator',
+  'circuits/:name': 'circuit',
+  'policies/:name': 'policy',
   ':flow_index': 'step',
   ':concept': 'concept',
   'plans/*': 'plan file',
@@ -80,6 +89,13 @@ const newNames: Readonly<Record<string, readonly string[]>> = {
 const newThings: Readonly<Record<string, Partial<Record<Kind, string>>>> = {
   putSchedule: { schedule: 'new-schedule' },
   registerSchema: { schema: 'arqonbus.new.thing.v1' },
+  putCircuit: { circuit: 'new-circuit' },
+  putPolicy: { policy: 'new-policy' },
+}
+
+/** Bodies that are looked at before it is asked whose the thing is. */
+const bodies: Readonly<Record<string, object>> = {
+  checkOperator: { topic: 'things.jobs', schema: 'arqonbus.new.thing.v1', samples: [{}] },
 }
 
 const formFields: Readonly<Record<string, string>> = { deployPlan: 'plan', importRun: 'run', uploadInput: 'file' }
@@ -101,7 +117,7 @@ export function sampleRequest(name: string, route: Route, things: Things, path =
     schema === undefined ? {} : objectOf(jsonSchema(schema), { leaveOut: newNames[name] ?? [], thing })
   const query = new URLSearchParams(Object.entries(fields(route.query)).map(([key, value]) => [key, String(value)]))
   const filled = filledPath(path, thing)
-  const body = isForm(route) ? formOf(name) : route.body && JSON.stringify(fields(route.body))
+  const body = isForm(route) ? formOf(name) : route.body && JSON.stringify(bodies[name] ?? fields(route.body))
   return { method: route.method, path: query.size === 0 ? filled : `${filled}?${query.toString()}`, body, names }
 }
 

@@ -118,6 +118,33 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(archives.retention)
   const { streamHeartbeatMs: heartbeatMs } = settings
   const jobs = replace.jobs ?? new Jobs({ spine, runs, events, now, heartbeatMs })
+  const bus = await openBus({ db, log, now, spine, env, paths }, { settings, replace, open })
+  return {
+    log,
+    db,
+    access,
+    events,
+    spine,
+    models,
+    sandboxes,
+    plans,
+    runs,
+    archives,
+    jobs,
+    ...bus,
+  }
+}
+
+type BusParts = Pick<Context, 'db' | 'log' | 'spine'> & {
+  readonly now: () => number
+  readonly env: Environment
+  readonly paths: Paths
+}
+
+async function openBus(
+  { db, log, now, spine, env, paths }: BusParts,
+  { settings, replace, open }: Pick<ContextOptions, 'settings' | 'replace' | 'open'>,
+): Promise<Pick<Context, 'operators' | 'circuits' | 'shield'>> {
   const operators =
     replace.operators ??
     new Operators({
@@ -137,22 +164,7 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(circuits)
   const shield = replace.shield ?? new Shield({ db, spine, operators, log, now, terms: shieldTerms(settings) })
   open.use(shield)
-  return {
-    log,
-    db,
-    access,
-    events,
-    spine,
-    models,
-    sandboxes,
-    plans,
-    runs,
-    archives,
-    jobs,
-    operators,
-    circuits,
-    shield,
-  }
+  return { operators, circuits, shield }
 }
 
 function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => number }, settings: Settings): Spine {
