@@ -116,8 +116,12 @@ export class BusSession {
     this.#subscriptions = new Subscriptions({
       spine: deps.spine,
       organisation: request.identity.organisation,
-      send: body => this.#sendWhenReady(body),
-      onSlow: () => this.#cut('slow_consumer', 'More messages waited than are kept for one client.'),
+      ready: () => this.#hasRoom(),
+      send: body => {
+        this.#send(body, 0)
+        deps.counters.add('delivered')
+      },
+      onSlow: () => this.#cut('slow_consumer', 'The client took too little of what was sent to it.'),
       onError: (error, subscription) => this.#refuse(error, { frame: 'subscribe', replyTo: 0, subscription }),
     })
     this.#operator = new OperatorFrames({
@@ -298,7 +302,6 @@ export class BusSession {
       subscription,
     }: { readonly frame: string; readonly replyTo: number; readonly subscription: number },
   ): void {
-    if (error instanceof Stalled) return this.#cut('slow_consumer', error.message)
     const { counters, log } = this.#deps
     if (!(error instanceof AppError)) frameFailed(log, { ...this.#fields, frame, error })
     const known = error instanceof AppError ? error : new AppError('internal', `Something went wrong (${this.#id}).`)
@@ -354,11 +357,9 @@ export class BusSession {
     this.#socket.send(writeServerFrame(body, { replyTo, format: this.#format }))
   }
 
-  async #sendWhenReady(body: ServerBodyInit): Promise<void> {
+  async #hasRoom(): Promise<boolean> {
     await this.#socket.ready()
-    if (this.#signal.aborted) return
-    this.#send(body, 0)
-    this.#deps.counters.add('delivered')
+    return !this.#signal.aborted
   }
 }
 

@@ -3,14 +3,16 @@ import { fromWireNumber, toWireEnvelope, type ClientBody, type ServerBodyInit } 
 import { Topic } from '@slipway/protocol/bus/topics'
 import { AppError } from '@slipway/protocol/errors'
 import type { Messages, Spine } from '#features/spine/spine'
+import { Stalled } from '#http/socket-life'
 
 type Subscribe = Extract<ClientBody, { readonly case: 'subscribe' }>['value']
 
 export interface SubscriptionsDeps {
   readonly spine: Spine
   readonly organisation: string
-  /** Sends by itself, once the client has room. */
-  readonly send: (body: ServerBodyInit) => Promise<void>
+  /** Resolves once the client has room; false when nothing more is to be sent. */
+  readonly ready: () => Promise<boolean>
+  readonly send: (body: ServerBodyInit) => void
   /** The client was too slow for a subscription without credit. */
   readonly onSlow: () => void
   readonly onError: (error: unknown, subscription: number) => void
@@ -99,10 +101,13 @@ export class Subscriptions {
     try {
       for (let isOver = false; !isOver;) isOver = await this.#follow(open)
       if (signal.aborted) return
+      if (!(await this.#deps.ready())) return
       this.#open.delete(open.id)
-      await this.#deps.send({ case: 'unsubscribed', value: { subscription: open.id, finished: true } })
+      this.#deps.send({ case: 'unsubscribed', value: { subscription: open.id, finished: true } })
     } catch (error) {
       if (signal.aborted) return
+      // It stays open until the client was told where it may go on.
+      if (error instanceof Stalled) return this.#deps.onSlow()
       this.#open.delete(open.id)
       this.#deps.onError(error, open.id)
     }
@@ -117,14 +122,10 @@ export class Subscriptions {
         return true
       }
       await room(open)
+      if (!(await orAbort(this.#deps.ready(), open.stop.signal))) return true
       const { message } = delivery
-      await orAbort(
-        this.#deps.send({
-          case: 'message',
-          value: { subscription: open.id, envelope: toWireEnvelope(message) },
-        }),
-        open.stop.signal,
-      )
+      // From here to the next number nothing is waited for: what was sent is what is said to have been sent.
+      this.#deps.send({ case: 'message', value: { subscription: open.id, envelope: toWireEnvelope(message) } })
       open.after = 'topic' in open.source ? message.seq : (message.n ?? open.after)
       if (open.credit !== null) open.credit -= 1
     }
