@@ -119,8 +119,9 @@ async function fillQueues(owner: Client, { context: { spine } }: RunningServer):
   await owner.schedules.put('acme-yearly', { cron: '@yearly', job: { type: 'things', payload } })
   const schema = 'arqonbus.acme.thing.v1'
   await owner.schemas.register(schema, { title: mark })
-  const operator = await connectOperator(owner.url, owner.token, { id: 'acme-operator', type: 'generic' })
+  const operator = connectOperator(owner.url, owner.token, { id: 'acme-operator', type: 'generic' })
   operator.subscribe('things.jobs', () => null)
+  await vi.waitFor(async () => expect(await owner.call(api.listOperators)).toHaveLength(1), { timeout: 10_000 })
   await operator.close()
   const edges = [{ from: 'acme.facts', to: 'acme.news' }]
   await owner.call(api.putCircuit, { params: { name: 'acme-circuit' }, body: { circuit: 'acme-circuit', edges } })
