@@ -8,9 +8,16 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const protocol = join(root, 'packages/protocol')
 const generated = join(protocol, 'src/generated')
-const environment = { ...process.env, PATH: join(root, 'node_modules/.bin') + delimiter + process.env.PATH }
+const programs = join(root, 'tools/generate/node_modules/.bin')
+const environment = { ...process.env, PATH: programs + delimiter + process.env.PATH }
 const buf = (...args) => execFileSync('buf', args, { cwd: protocol, env: environment, stdio: 'inherit' })
 
+// Only who changes the wire format needs these, and not every registry has them for every system.
+if (!existsSync(join(programs, 'buf')))
+  execFileSync('npm', ['install', '--no-package-lock', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: join(root, 'tools/generate'),
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
 buf('lint')
 const folder = mkdtempSync(join(tmpdir(), 'slipway-generate-'))
 try {
