@@ -28,7 +28,7 @@ export const features = {
   access: [],
   circuits: ['mappings', 'operators', 'spine'],
   events: [],
-  jobs: ['events', 'runs', 'spine'],
+  jobs: ['events', 'runs', 'shield', 'spine'],
   mappings: [],
   models: [],
   operators: ['mappings', 'spine'],

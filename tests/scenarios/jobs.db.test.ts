@@ -1,10 +1,16 @@
 import { Buffer } from 'node:buffer'
+import { api } from '@slipway/protocol/api'
 import { expect, test } from 'vitest'
 import { bytes, onServers, type JobBed } from '../testbed/job-bed.ts'
 import { echoPlan, personPlan } from '../testbed/small-plans.ts'
 
 const schema = 'arqonbus.genesis.job.v1'
 const results = 'arqonbus.genesis.result.v1'
+
+/** A policy's module: memory of one page, and a `policy_check` that gives 1. */
+const refusesAll =
+  '0061736d0100000001070160027f7f017f030201000504010101010719' +
+  '02066d656d6f727902000c706f6c6963795f636865636b00000a0601040041010b'
 
 const soon = { timeout: 20_000 }
 
@@ -54,6 +60,18 @@ onServers('submitting', open => {
     const first = await jobs.logs(jobId, { limit: 1 })
     expect(first).toMatchObject({ items: [{ n: 1, attempt: 1, text: 'begun' }], next: '1' })
     expect(await jobs.logs(jobId, { after: 1 })).toMatchObject({ items: [{ n: 2, text: 'half' }], next: null })
+  })
+
+  test('[JOBS-23] what a policy refuses is neither submitted nor put in a schedule', async () => {
+    await using bed = await open()
+    const module = Buffer.from(refusesAll, 'hex').toString('base64')
+    await bed.client.call(api.putPolicy, { params: { name: 'none' }, body: { topics: 'genesis.jobs', module } })
+    const job = { type: 'genesis', payload: { seed: 1 } }
+    expect(await bed.post('/v1/jobs', job)).toMatchObject({ status: 403, json: { error: { code: 'policy.denied' } } })
+    const { jobs, schedules } = bed.client
+    await expect(schedules.put('daily', { cron: '@daily', job })).rejects.toMatchObject({ code: 'policy.denied' })
+    expect([(await jobs.list()).items, await schedules.list()]).toEqual([[], []])
+    await jobs.submit('physics', { payload: {}, schema })
   })
 
   test('[JOBS-1] what is no job is refused, and nothing is kept', async () => {

@@ -116,9 +116,10 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(runs)
   const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
   open.use(archives.retention)
-  const { streamHeartbeatMs: heartbeatMs } = settings
-  const jobs = replace.jobs ?? new Jobs({ spine, runs, events, now, heartbeatMs })
   const bus = await openBus({ db, log, now, spine, env, paths }, { settings, replace, open })
+  const { streamHeartbeatMs: heartbeatMs } = settings
+  const jobs =
+    replace.jobs ?? new Jobs({ spine, runs, events, now, heartbeatMs, check: message => bus.shield.check(message) })
   return {
     log,
     db,

@@ -13,6 +13,7 @@ import {
 import { StartRun } from '@slipway/protocol/runs'
 import type { EventLog } from '#features/events/events'
 import { inputsOf, readBody, type Runs } from '#features/runs/runs'
+import type { Outgoing } from '#features/shield/shield'
 import type { Spine } from '#features/spine/spine'
 import type { Identity } from '#http/authenticate'
 import { withHeartbeats } from './heartbeats.ts'
@@ -31,6 +32,8 @@ export interface JobsDeps {
   readonly now: () => number
   /** After how long without anything else a stream has a heartbeat. */
   readonly heartbeatMs: number
+  /** Whether a job may go on the bus: throws what its organisation's policies refuse it with. */
+  readonly check: (message: Outgoing) => Promise<void>
 }
 
 export interface JobFilter {
@@ -57,7 +60,7 @@ export class Jobs {
 
   constructor(deps: JobsDeps) {
     this.#deps = deps
-    this.queues = new Queues(deps.spine)
+    this.queues = new Queues(deps.spine, deps.check)
     this.#ofQueues = new QueueJobs(deps.spine)
     this.#ofPlans = new PlanJobs(deps.runs, deps.events)
   }
@@ -66,8 +69,10 @@ export class Jobs {
   async submit(by: Identity, asked: SubmitJob, { bodyText, idempotencyKey }: Submission): Promise<{ jobId: string }> {
     const key = asked.idempotencyKey ?? idempotencyKey
     if (asked.type === planType) return { jobId: await this.#startRun(by, asked, { bodyText, idempotencyKey: key }) }
+    const publication = publicationOf(asked, { bodyText, path: ['payload'] })
+    await this.#deps.check({ by, type: 'job', trace: undefined, ...publication })
     const { jobId } = await this.#deps.spine.jobs.publish(by.organisation, {
-      ...publicationOf(asked, { bodyText, path: ['payload'] }),
+      ...publication,
       idempotencyKey: key,
       delayMs: asked.delaySeconds && Math.round(asked.delaySeconds * 1000),
       deadlineAt: asked.deadline === undefined ? undefined : Date.parse(asked.deadline),

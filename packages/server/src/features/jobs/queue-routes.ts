@@ -23,8 +23,8 @@ export function queueRoutes({ queues }: Jobs): Handler[] {
     handle(redriveDeadLetter, request => queues.redrive(refOf(request))),
     handle(discardDeadLetter, request => queues.discard(refOf(request))),
     handle(listSchedules, ({ identity }) => queues.schedules(identity.organisation)),
-    handle(putSchedule, ({ identity: { organisation }, params: { name }, body, bodyText }) =>
-      queues.putSchedule({ organisation, name }, body, bodyText),
+    handle(putSchedule, ({ identity, params: { name }, body, bodyText }) =>
+      queues.putSchedule({ by: identity, name }, body, bodyText),
     ),
     handle(deleteSchedule, async ({ identity, params }) => {
       await queues.deleteSchedule(identity.organisation, params.name)

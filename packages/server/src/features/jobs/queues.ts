@@ -1,6 +1,8 @@
 import { AppError } from '@slipway/protocol/errors'
 import { planType, topicOfType, typeOfTopic, type DeadLetter, type Job } from '@slipway/protocol/jobs'
 import type { PayloadSchema, PutSchedule, QueueDepth, ScheduledJob } from '@slipway/protocol/queues'
+import type { Identity } from '#http/authenticate'
+import type { Outgoing } from '#features/shield/shield'
 import type { Spine } from '#features/spine/spine'
 import { contentOf } from './content.ts'
 import type { JobRef } from './job-kind.ts'
@@ -18,9 +20,11 @@ export interface DeadLetterFilter {
 /** What is around the jobs of the Spine: dead letters, schedules, schemas, and how full the queues are. */
 export class Queues {
   readonly #spine: Spine
+  readonly #check: (message: Outgoing) => Promise<void>
 
-  constructor(spine: Spine) {
+  constructor(spine: Spine, check: (message: Outgoing) => Promise<void>) {
     this.#spine = spine
+    this.#check = check
   }
 
   async deadLetters(
@@ -51,7 +55,7 @@ export class Queues {
 
   /** `bodyText` is the request's, for the payload as it was written. */
   async putSchedule(
-    { organisation, name }: { readonly organisation: string; readonly name: string },
+    { by, name }: { readonly by: Identity; readonly name: string },
     { cron, timeZone, misfire, job }: PutSchedule,
     bodyText: string,
   ): Promise<ScheduledJob> {
@@ -61,6 +65,8 @@ export class Queues {
         'Schedules submit jobs of operators. A run of a plan is started by a request.',
       )
     const publication = publicationOf(job, { bodyText, path: ['job', 'payload'] })
+    await this.#check({ by, type: 'job', trace: undefined, ...publication })
+    const { organisation } = by
     return scheduleOf(
       await this.#spine.schedules.put({ organisation, name, cron, timeZone, misfire, job: publication }),
     )

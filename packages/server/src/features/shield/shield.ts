@@ -11,6 +11,8 @@ import type { Outgoing } from './gate.ts'
 import { Policies, type PolicyTerms } from './policies.ts'
 import { RateLimit } from './rate-limits.ts'
 
+export type { Outgoing }
+
 export interface ShieldTerms {
   readonly takesJson: boolean
   readonly maxFrameBytes: number
