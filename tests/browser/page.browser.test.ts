@@ -143,15 +143,15 @@ describe.skipIf(!existsSync(program))('page', () => {
     await using opened = await open(`/runs/${id}`)
     const { page } = opened
     await page.getByText('This run asks you').waitFor()
-    expect(await page.locator('#announcer').innerText()).toContain('The run asks')
+    await expect.poll(() => page.locator('#announcer').innerText()).toContain('The run asks')
     const field = page.locator('.questions textarea, .questions input').first()
     await field.focus()
     await page.keyboard.type('We call back within the hour')
     await page.keyboard.press('Tab')
     await page.keyboard.press('Enter')
     await page.locator('.pill[data-status=completed]').waitFor()
-    expect(await page.getByText('We call back within the hour').count()).toBeGreaterThan(0)
-    expect(await page.locator('#announcer').innerText()).toContain('completed')
+    await page.getByText('We call back within the hour').first().waitFor()
+    await expect.poll(() => page.locator('#announcer').innerText()).toContain('completed')
   })
 
   test('[PAGE-6] [PAGE-11] stopping asks first, by keyboard alone', async () => {
