@@ -52,6 +52,8 @@ interface Known {
   /** Null until they were read for the first time. */
   policies: readonly Active[] | null
   readonly newest: Promise<readonly Active[]>
+  /** Whether `policies` are what `newest` gave. */
+  isNewest: boolean
 }
 
 const channel = 'slipway_policies'
@@ -185,12 +187,15 @@ export class Policies implements Gate, AsyncDisposable {
     const known: Known = {
       policies: before?.policies ?? null,
       newest: this.#load(organisation, before?.policies ?? []),
+      isNewest: false,
     }
     this.#known.set(organisation, known)
     try {
       const policies = await known.newest
-      // Whoever began later has read more.
-      if (this.#known.get(organisation) === known) known.policies = policies
+      // Whoever began later has read more; until that is there, this is in force.
+      const current = this.#known.get(organisation)
+      if (current === known) known.isNewest = true
+      if (current && (current === known || !current.isNewest)) current.policies = policies
       return policies
     } catch (error) {
       if (this.#known.get(organisation) === known) this.#known.delete(organisation)
