@@ -76,7 +76,9 @@ describe.skipIf(!existsSync(program))('page', () => {
     await slipway(['pack', broken, '-o', join(folder.path, 'broken.zip')])
     await page.setInputFiles('#package', join(folder.path, 'broken.zip'))
     await page.getByText('plan.invalid').waitFor()
-    expect(await page.locator('.problems li').first().innerText()).toMatch(/inference_repo\.json#[^]*wishing/)
+    await expect
+      .poll(() => page.locator('.problems li').first().innerText())
+      .toMatch(/inference_repo\.json#[^]*wishing/)
   })
 
   test('[PAGE-1] a dropped zip is deployed', async () => {
@@ -114,13 +116,13 @@ describe.skipIf(!existsSync(program))('page', () => {
     await page.getByText('12345678901234567891').waitFor()
     await page.locator('.pill[data-status=completed]').waitFor()
     const steps = page.locator('.steps > li')
-    expect(await steps.count()).toBe(9)
-    expect(await steps.first().innerText()).toMatch(/1[^]*\{sum\}[^]*ms/)
-    expect(await page.locator('.steps > li[data-status=completed]').count()).toBe(9)
+    await expect.poll(() => steps.count()).toBe(9)
+    await expect.poll(() => steps.first().innerText()).toMatch(/1[^]*\{sum\}[^]*ms/)
+    await expect.poll(() => page.locator('.steps > li[data-status=completed]').count()).toBe(9)
     await page.getByRole('heading', { name: 'Calls' }).click()
     const call = page.locator('.calls > li').filter({ hasText: 'script.call' }).first()
     await call.locator('summary').click()
-    expect(await call.innerText()).toMatch(/script\.\w+[^]*In[^]*Out/)
+    await expect.poll(() => call.innerText()).toMatch(/script\.\w+[^]*In[^]*Out/)
   })
 
   test('[PAGE-3] runs appear and change by themselves, and can be filtered', async () => {
@@ -165,7 +167,7 @@ describe.skipIf(!existsSync(program))('page', () => {
     await page.getByRole('dialog', { name: 'Stop this run?' }).waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'detached' })
-    expect(await page.locator('.pill').innerText()).toBe('waiting')
+    await expect.poll(() => page.locator('.pill').innerText()).toBe('waiting')
     await stop.focus()
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: 'Stop the run' }).focus()
