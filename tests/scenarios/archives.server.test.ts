@@ -124,7 +124,7 @@ describe('export and import', () => {
     await here.finished('files')
     const archive = await exported(here, 'files')
     const names = Object.keys(unzipSync(archive))
-    expect(names.filter(name => name.startsWith('files/'))).toEqual(['files/work/count.txt'])
+    expect(names.filter(name => name.startsWith('files/'))).toEqual(['files/workspace/count.txt'])
     expect(names).toContain('package/provisions/scripts/count.py')
     await using there = await openBed()
     await there.client.importRun(archive)
@@ -244,7 +244,7 @@ describe('what is refused', () => {
       [() => ({ 'run.json': null }), 'run.json is missing'],
       [edit('package/provisions/prompts/step-1.md', /$/, 'more'), 'has the digest'],
       [() => ({ 'package/more.txt': 'more' }), 'has the digest'],
-      [() => ({ 'files/work/a.txt': 'a' }), 'files of a run that never had any'],
+      [() => ({ 'files/workspace/a.txt': 'a' }), 'files of a run that never had any'],
       [() => ({ 'files/bin/a.txt': 'a' }), 'files/bin is no part of it'],
     ]
     for (const [change, because] of changes) {
@@ -279,11 +279,11 @@ describe('what is refused', () => {
       ['an absolute path', [{ name: '/etc/evil', content: 'x' }], 'archive.forbidden'],
       [
         'a link',
-        [{ name: 'files/work/link', content: '/etc', attributes: (0o120777 << 16) >>> 0 }],
+        [{ name: 'files/workspace/link', content: '/etc', attributes: (0o120777 << 16) >>> 0 }],
         'archive.forbidden',
       ],
-      ['a bomb', [{ name: 'files/work/bomb', content: 'x', size: 2 ** 31 }], 'archive.too_large'],
-      ['a liar', [{ name: 'files/work/liar', content: 'x'.repeat(5000), size: 10 }], 'archive.invalid'],
+      ['a bomb', [{ name: 'files/workspace/bomb', content: 'x', size: 2 ** 31 }], 'archive.too_large'],
+      ['a liar', [{ name: 'files/workspace/liar', content: 'x'.repeat(5000), size: 10 }], 'archive.invalid'],
       ['a name twice', [{ name: 'run.json', content: '{}' }], 'archive.forbidden'],
     ]
     for (const [what, more, expected] of refusals)

@@ -275,7 +275,7 @@ describe('compaction', () => {
     const { files } = await bed.client.result('slim')
     await age(bed, 'slim', 1)
     await bed.server.context.archives.retention.pass()
-    const work = join(folder.path, 'runs', 'slim', 'work')
+    const work = join(folder.path, 'runs', 'slim', 'workspace')
     expect(readdirSync(work)).toEqual(['changed.txt'])
     expect((await bed.client.result('slim')).files).toEqual(files)
     expect(Buffer.from(await bed.client.runFile('slim', 'deep/er/same.txt')).toString()).toBe('d')
@@ -353,7 +353,7 @@ describe('files as answers', () => {
     await expect.poll(async () => (await bed.client.run('asks')).completed_at, { timeout: 50_000 }).not.toBe(null)
     expect(await bed.client.run('asks')).toMatchObject({ status: 'completed', error: null })
     expect(JSON.stringify((await bed.client.result('asks')).final_concepts[0]?.value)).toContain(paths[0])
-    for (const root of ['uploads', 'work'])
+    for (const root of ['uploads', 'workspace'])
       expect(paths.map(path => readFileSync(join(folder.path, 'runs', 'asks', root, path), 'utf8'))).toEqual([
         'one',
         'two',

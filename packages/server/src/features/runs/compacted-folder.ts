@@ -5,6 +5,9 @@ import { parseJson } from '@slipway/kit/json'
 import { z } from 'zod'
 import { walkFiles } from './file-walk.ts'
 
+/** Where a run's own copy of its package is, in the run's folder and in exports. */
+export const workspaceName = 'workspace'
+
 /**
  * A run's copy of its package without what it has in common with it. A note beside it says which files of the package
  * the run had removed; all others that are missing come back from the package before the run goes on.
@@ -32,7 +35,7 @@ export async function writeNote(runFolder: string, removed: readonly string[]): 
 }
 
 export interface Copies {
-  /** The run's folder, with the copy in `work/`. */
+  /** The run's folder, with the copy in `workspace/`. */
   readonly runFolder: string
   readonly packageFolder: string
 }
@@ -47,11 +50,11 @@ export async function compact(copies: Copies): Promise<void> {
   await writeNote(runFolder, found.removed)
   const folders = new Set<string>()
   for (const path of found.same) {
-    await rm(join(runFolder, 'work', path), { force: true })
+    await rm(join(runFolder, workspaceName, path), { force: true })
     for (let at = dirname(path); at !== '.'; at = dirname(at)) folders.add(at)
   }
   const deepestFirst = [...folders].sort((a, b) => b.length - a.length)
-  for (const folder of deepestFirst) await rmdir(join(runFolder, 'work', folder)).catch(() => undefined)
+  for (const folder of deepestFirst) await rmdir(join(runFolder, workspaceName, folder)).catch(() => undefined)
 }
 
 /** Makes the copy whole again. */
@@ -59,7 +62,7 @@ export async function restore({ runFolder, packageFolder }: Copies): Promise<voi
   const removed = new Set(await readNote(runFolder))
   const fresh = join(runFolder, 'restored.new')
   for await (const { path } of walkFiles(packageFolder)) {
-    const target = join(runFolder, 'work', path)
+    const target = join(runFolder, workspaceName, path)
     if (removed.has(path) || (await isThere(target))) continue
     await mkdir(dirname(target), { recursive: true })
     await rm(fresh, { force: true })
@@ -75,7 +78,7 @@ async function compare(
 ): Promise<{ readonly same: readonly string[]; readonly removed: readonly string[] } | null> {
   const same: string[] = []
   const seen = new Set<string>()
-  for await (const { path, kind } of walkFiles(join(copies.runFolder, 'work'))) {
+  for await (const { path, kind } of walkFiles(join(copies.runFolder, workspaceName))) {
     if (seen.size >= mostVisited) return null
     seen.add(path)
     if (kind === 'file' && (await isOriginal(copies, path))) same.push(path)
@@ -91,14 +94,14 @@ export async function removedFiles(copies: Copies): Promise<readonly string[]> {
   if (noted !== null) return noted
   const removed: string[] = []
   for await (const { path } of walkFiles(copies.packageFolder))
-    if (!(await isThere(join(copies.runFolder, 'work', path)))) removed.push(path)
+    if (!(await isThere(join(copies.runFolder, workspaceName, path)))) removed.push(path)
   // What is missing may have been taken away by a compaction meanwhile.
   return (await readNote(copies.runFolder)) ?? removed
 }
 
 /** Whether a plain file of the copy is still the one of the package: its size, time and content. */
 export async function isOriginal({ runFolder, packageFolder }: Copies, path: string): Promise<boolean> {
-  const [own, original] = [join(runFolder, 'work', path), join(packageFolder, path)]
+  const [own, original] = [join(runFolder, workspaceName, path), join(packageFolder, path)]
   const [is, was] = [await lstat(own), await stat(original).catch(() => null)]
   // Copies keep the time of their original to the millisecond.
   if (!was?.isFile() || was.size !== is.size || Math.abs(was.mtimeMs - is.mtimeMs) >= 2) return false

@@ -72,14 +72,14 @@ export class InputUpload {
       await folder.whenSettled()
       // A script may have put links where folders are expected: these are the run's files, and kept like them.
       const work = (await folder.isPrepared())
-        ? new RunFiles({ root: folder.work, baseDir, provisionDirs: new Map() })
+        ? new RunFiles({ root: folder.workspace, baseDir, provisionDirs: new Map() })
         : null
       for (const { path } of files) await work?.copyIn(path, join(folder.uploads, inPackage(path)))
       const paths = files.map(({ path }) => path)
       await people.answer(question, paths)
       return paths
     } catch (error) {
-      for (const root of [folder.uploads, folder.work])
+      for (const root of [folder.uploads, folder.workspace])
         await rm(join(root, inPackage(place)), { recursive: true, force: true })
       throw error
     }

@@ -5,6 +5,7 @@ import { Digest, PlanId } from '@slipway/protocol/plans'
 import { Held, RunError, RunId, StepStatus } from '@slipway/protocol/runs'
 import { z } from 'zod'
 import { usualLimits, type ArchiveLimits } from '#features/plans/plans'
+import { workspaceName } from './compacted-folder.ts'
 
 /**
  * An exported run is one zip:
@@ -16,11 +17,11 @@ import { usualLimits, type ArchiveLimits } from '#features/plans/plans'
  *     steps.jsonl    the records
  *     inputs.jsonl   questions to people
  *     events.jsonl   what was told
- *     files/…        `work/` as far as it differs from the package, and `uploads/`
+ *     files/…        `workspace/` as far as it differs from the package, and `uploads/`
  */
 export const runFile = 'run.json'
 export const packagePrefix = 'package/'
-export const workPrefix = 'files/work/'
+export const workspacePrefix = `files/${workspaceName}/`
 export const uploadsPrefix = 'files/uploads/'
 
 /**

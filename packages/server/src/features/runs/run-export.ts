@@ -8,7 +8,14 @@ import { checkedPath, TakenPaths, type DeployedPlan, type Plans } from '#feature
 import { isOriginal, removedFiles } from './compacted-folder.ts'
 import { walkFiles } from './file-walk.ts'
 import { knownRun, type RunRef } from './known-run.ts'
-import { archiveLimits, packagePrefix, runFile, uploadsPrefix, workPrefix, type ArchivedRun } from './run-archive.ts'
+import {
+  archiveLimits,
+  packagePrefix,
+  runFile,
+  uploadsPrefix,
+  workspacePrefix,
+  type ArchivedRun,
+} from './run-archive.ts'
 import { ArchiveLists, archivedRun } from './run-export-lists.ts'
 import { RunFolder } from './run-folder.ts'
 import { findContent, type RunRow } from './run-store.ts'
@@ -77,11 +84,11 @@ export class RunExport {
     const left_out: string[] = []
     const taken = new TakenPaths()
     for (const [prefix, root] of [
-      [workPrefix, folder.work],
+      [workspacePrefix, folder.workspace],
       [uploadsPrefix, folder.uploads],
     ] as const) {
       for await (const { path, kind } of walkFiles(root)) {
-        if (root === folder.work && kind === 'file' && (await isOriginal(copies, path))) continue
+        if (root === folder.workspace && kind === 'file' && (await isOriginal(copies, path))) continue
         if (kind === 'file' && isPortable(prefix + path, taken)) found.push(fileEntry(prefix + path, join(root, path)))
         else left_out.push(prefix + path)
       }

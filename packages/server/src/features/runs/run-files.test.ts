@@ -13,7 +13,7 @@ interface Bed extends AsyncDisposable {
 
 async function openBed(baseDir = ''): Promise<Bed> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-files-'))
-  const root = join(folder, 'work')
+  const root = join(folder, 'workspace')
   await mkdir(join(root, baseDir, 'provisions', 'prompts'), { recursive: true })
   await writeFile(join(root, baseDir, 'provisions', 'prompts', 'ask.md'), 'Ask $input_1')
   await writeFile(join(folder, 'secret.txt'), 'secret')

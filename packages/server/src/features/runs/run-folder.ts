@@ -1,7 +1,16 @@
 import { cp, lstat, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, posix, relative } from 'node:path'
 import { sleep } from '@slipway/kit/abort'
-import { compact, isOriginal, readNote, removedFiles, restore, writeNote, type Copies } from './compacted-folder.ts'
+import {
+  compact,
+  isOriginal,
+  readNote,
+  removedFiles,
+  restore,
+  workspaceName,
+  writeNote,
+  type Copies,
+} from './compacted-folder.ts'
 
 export interface Upload {
   /** Relative to the run's folder, forward slashes, made by the server. */
@@ -10,7 +19,7 @@ export interface Upload {
 }
 
 /**
- * The folder of one run: `uploads/` holds the files that came with the request, `work/` is the run's own copy of the
+ * The folder of one run: `uploads/` holds the files that came with the request, `workspace/` is the run's own copy of the
  * package with the uploads in it, and the only thing the plan sees.
  */
 export class RunFolder {
@@ -24,8 +33,8 @@ export class RunFolder {
     return this.#folder
   }
 
-  get work(): string {
-    return join(this.#folder, 'work')
+  get workspace(): string {
+    return join(this.#folder, workspaceName)
   }
 
   get uploads(): string {
@@ -64,58 +73,58 @@ export class RunFolder {
       // What has just been taken away is as in the package.
       return (
         found !== null &&
-        (found.isDirectory() || !(await isOriginal(copies, relative(source.work, from)).catch(() => true)))
+        (found.isDirectory() || !(await isOriginal(copies, relative(source.workspace, from)).catch(() => true)))
       )
     }
-    const copy = `${this.work}.new`
+    const copy = `${this.workspace}.new`
     await rm(copy, { recursive: true, force: true })
-    await cp(source.work, copy, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true, filter })
+    await cp(source.workspace, copy, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true, filter })
     if (await exists(this.uploads)) await cp(this.uploads, copy, { recursive: true, preserveTimestamps: true })
-    await rename(copy, this.work)
+    await rename(copy, this.workspace)
   }
 
   /** Copies the package and the uploads, once: the copy takes its name only when it is whole. */
   async prepare(packageFolder: string): Promise<void> {
     if ((await readNote(this.path)) !== null) return restore({ runFolder: this.path, packageFolder })
-    if (await exists(this.work)) return
-    const copy = `${this.work}.new`
+    if (await exists(this.workspace)) return
+    const copy = `${this.workspace}.new`
     await rm(copy, { recursive: true, force: true })
     await cp(packageFolder, copy, { recursive: true, preserveTimestamps: true })
     if (await exists(this.uploads)) await cp(this.uploads, copy, { recursive: true, preserveTimestamps: true })
-    await rename(copy, this.work)
+    await rename(copy, this.workspace)
   }
 
   /** Whether the run has needed its files. */
   isPrepared(): Promise<boolean> {
-    return exists(this.work)
+    return exists(this.workspace)
   }
 
   /** Resolves once no copy of the package is being made. */
   async whenSettled(): Promise<void> {
     // What is there for longer was left by a crash, and is made anew.
-    for (let waits = 0; waits < 500 && (await exists(`${this.work}.new`)); waits++) await sleep(20)
+    for (let waits = 0; waits < 500 && (await exists(`${this.workspace}.new`)); waits++) await sleep(20)
   }
 
-  /** Takes away what `work/` has in common with the package, until it is prepared again. */
+  /** Takes away what `workspace/` has in common with the package, until it is prepared again. */
   compact(packageFolder: string): Promise<void> {
     return compact({ runFolder: this.path, packageFolder })
   }
 
-  /** Whether `work/` lacks this file only because the package has it. */
+  /** Whether `workspace/` lacks this file only because the package has it. */
   async isInPackage(path: string): Promise<boolean> {
     const removed = await readNote(this.path)
     return removed !== null && !removed.includes(posix.normalize(path))
   }
 
   /**
-   * The files that are in `work/` and were not in the package, or differ from it in size or time. A script may leave
+   * The files that are in `workspace/` and were not in the package, or differ from it in size or time. A script may leave
    * any number of them: only the first `mostListed` that are found are listed.
    */
   async writtenFiles(packageFolder: string): Promise<{ path: string; size_bytes: number }[]> {
     const written: { path: string; size_bytes: number }[] = []
-    for await (const path of filesIn(this.work)) {
+    for await (const path of filesIn(this.workspace)) {
       if (written.length >= mostListed) break
-      const now = await lstat(join(this.work, path)).catch(() => null)
+      const now = await lstat(join(this.workspace, path)).catch(() => null)
       if (!now?.isFile()) continue
       const before = await stat(join(packageFolder, path)).catch(() => null)
       // Copies keep the time of their original to the millisecond.

@@ -9,7 +9,7 @@ import type { Database } from '#db/database'
 import type { EventLog } from '#features/events/events'
 import type { Models } from '#features/models/models'
 import { unpack, type DeployedPlan, type Plans } from '#features/plans/plans'
-import { writeNote } from './compacted-folder.ts'
+import { workspaceName, writeNote } from './compacted-folder.ts'
 import { walkFiles } from './file-walk.ts'
 import { preparedPlan } from './prepared-plan.ts'
 import { archiveLimits, notARun, packagePrefix } from './run-archive.ts'
@@ -138,15 +138,15 @@ export class RunImport {
   /** The run's folder as it will be, on disk; null when the run has no files. */
   async #files({ document }: RunArchiveReader, folder: string): Promise<string | null> {
     const files = join(folder, 'files')
-    const hasWork = existsSync(join(files, 'work'))
+    const hasWorkspace = existsSync(join(files, workspaceName))
     const { removed_files: removed } = document
-    if (removed === null && hasWork) throw notARun('it has files of a run that never had any')
+    if (removed === null && hasWorkspace) throw notARun('it has files of a run that never had any')
     if (removed === null && !existsSync(files)) return null
     await mkdir(files, { recursive: true })
     for (const name of await readdir(files))
-      if (name !== 'work' && name !== 'uploads') throw notARun(`files/${name} is no part of it`)
+      if (name !== workspaceName && name !== 'uploads') throw notARun(`files/${name} is no part of it`)
     if (removed !== null) {
-      await mkdir(join(files, 'work'), { recursive: true })
+      await mkdir(join(files, workspaceName), { recursive: true })
       await writeNote(files, removed)
     }
     for await (const { path } of walkFiles(files)) await sync(join(files, path))

@@ -193,7 +193,7 @@ export class Runs implements AsyncDisposable {
     const row = await this.#row(run)
     const folder = new RunFolder(this.#deps.runsDir, row.id)
     // A run that has not needed its folder yet has its uploads alone.
-    for (const root of [folder.work, folder.uploads]) {
+    for (const root of [folder.workspace, folder.uploads]) {
       const found = await new RunFiles({ root, baseDir: '', provisionDirs: new Map() }).openDownload(path)
       if (found) return found
     }

@@ -83,7 +83,7 @@ export class Workshop {
 
   async #openFiles(): Promise<RunFiles> {
     await this.#folder.prepare(this.#plan.folder)
-    return this.#filesBelow(this.#folder.work)
+    return this.#filesBelow(this.#folder.workspace)
   }
 
   #filesBelow(root: string): RunFiles {
@@ -96,7 +96,7 @@ export class Workshop {
     const sandboxes = await this.#deps.sandboxes()
     const { runId, log } = { runId: this.#row.id, log: this.#deps.log }
     return sandboxes.open({
-      folder: join(this.#folder.work, this.#plan.plan.baseDir),
+      folder: join(this.#folder.workspace, this.#plan.plan.baseDir),
       limits: this.#deps.sandboxLimits,
       onOutput: text => log.debug({ runId, text }, 'script printed'),
     })
