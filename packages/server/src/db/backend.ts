@@ -1,5 +1,5 @@
 import type { Kysely, Transaction } from 'kysely'
-import type { BulkChange, BulkInsert } from './bulk.ts'
+import type { BulkInsert } from './bulk.ts'
 import type { DialectName } from './columns.ts'
 import type { Tx } from './database.ts'
 import type { Tables } from './tables.ts'
@@ -29,8 +29,6 @@ export interface Backend {
   readonly kysely: Kysely<Tables>
   /** Writes many rows without building a query for them. */
   insert(transaction: Transaction<Tables>, insert: BulkInsert): Promise<void>
-  /** Makes the change for each row; gives how many rows of the database were changed. */
-  change(transaction: Transaction<Tables>, change: BulkChange, rows: readonly object[]): Promise<number>
   /** Runs `work` while nobody else on this database runs other work of this name. */
   exclusive<T>(name: string, work: () => Promise<T>): Promise<T>
   notify(tx: Tx, notice: Notice): Promise<void>

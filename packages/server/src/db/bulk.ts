@@ -9,28 +9,17 @@ export interface BulkInsert {
   readonly skipExisting: boolean
 }
 
-/** A change that is made for each of many rows. */
-export interface BulkChange {
-  /** The columns of a row, in the order of the places in `sqlite`. */
-  readonly kinds: Readonly<Record<string, ColumnKind>>
-  /** The statement for one row. */
-  readonly sqlite: string
-  /** The statement for all of them, which stand in it as the table `rows`. */
-  readonly postgres: string
-}
-
 export interface BulkColumn {
   readonly name: string
   readonly kind: ColumnKind
 }
 
 const columns = new Map<BulkTable, readonly BulkColumn[]>(
-  Object.entries(bulkTables).map(([table, kinds]) => [table as BulkTable, columnsOfKinds(kinds)]),
+  Object.entries(bulkTables).map(([table, kinds]) => [
+    table as BulkTable,
+    Object.entries(kinds).map(([name, kind]) => ({ name, kind })),
+  ]),
 )
-
-export function columnsOfKinds(kinds: Readonly<Record<string, ColumnKind>>): readonly BulkColumn[] {
-  return Object.entries(kinds).map(([name, kind]) => ({ name, kind }))
-}
 
 /** The columns in the order in which a statement names them. */
 export function columnsOf(table: BulkTable): readonly BulkColumn[] {

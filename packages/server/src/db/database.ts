@@ -1,7 +1,7 @@
 import { orAbort } from '@slipway/kit/abort'
 import { sql, type Kysely, type Transaction } from 'kysely'
 import type { Backend, Channel, NoticeHandler } from './backend.ts'
-import type { BulkChange, BulkInsert } from './bulk.ts'
+import type { BulkInsert } from './bulk.ts'
 import type { DialectName, NewRow } from './columns.ts'
 import { checkSchema, migrate } from './migrate.ts'
 import { cannotBeUsed, openBackend } from './open-backend.ts'
@@ -22,8 +22,6 @@ export interface Tx {
   insertAll<Table extends BulkTable>(table: Table, rows: readonly NewRow<Tables[Table]>[]): Promise<void>
   /** As `insertAll`, but leaves rows whose key is there already as they are. */
   insertMissing<Table extends BulkTable>(table: Table, rows: readonly NewRow<Tables[Table]>[]): Promise<void>
-  /** Makes the change for each row, with a statement that was prepared once; gives how many rows were changed. */
-  changeAll(change: BulkChange, rows: readonly object[]): Promise<number>
   /**
    * Runs as the last part of the transaction, in order. For what holds a lock that every writer needs, so that it is
    * held briefly, and taken after all others by everybody. Of several such locks everybody takes them in this order:
@@ -118,7 +116,6 @@ class OpenTransaction {
         dialect: this.#backend.dialect,
         insertAll: (table, rows) => this.#insert(sql, { table, rows, skipExisting: false }),
         insertMissing: (table, rows) => this.#insert(sql, { table, rows, skipExisting: true }),
-        changeAll: (change, rows) => this.#change(sql, change, rows),
         beforeCommit: (lock, action) => void this.#last.set(lock, [...(this.#last.get(lock) ?? []), action]),
         afterCommit: action => this.#after.push(action),
       })
@@ -133,18 +130,9 @@ class OpenTransaction {
     for (const action of this.#after) action()
   }
 
-  async #change(sql: Transaction<Tables>, change: BulkChange, rows: readonly object[]): Promise<number> {
-    this.#assertOpen()
-    return rows.length === 0 ? 0 : this.#backend.change(sql, change, rows)
-  }
-
   async #insert(sql: Transaction<Tables>, insert: BulkInsert): Promise<void> {
-    this.#assertOpen()
-    if (insert.rows.length > 0) await this.#backend.insert(sql, insert)
-  }
-
-  #assertOpen(): void {
     if (this.#isOver) throw new Error('A transaction was used after its end.')
+    if (insert.rows.length > 0) await this.#backend.insert(sql, insert)
   }
 }
 

@@ -67,13 +67,19 @@ function clientOptions(url: string, sockets: Sockets): pg.ClientConfig {
   }
 }
 
-/** What a commit promises is not left to the configuration of the database: it is on disk. */
+/**
+ * What a commit promises is not left to the configuration of the database: it is on disk. And Postgres plans a statement
+ * while its table is small and keeps the plan when it is large, reading all of it for a few rows; every statement here
+ * finds its rows by an index, and is told so.
+ */
 async function prepareSession(client: pg.ClientBase, { isPatient }: PostgresOptions): Promise<void> {
   await client.query(
     `select set_config('statement_timeout', '${isPatient ? 0 : statementMs}', false),
       set_config('idle_in_transaction_session_timeout', '${idleInTransactionMs}', false),
       case when current_setting('synchronous_commit') <> 'remote_apply'
-        then set_config('synchronous_commit', 'on', false) end`,
+        then set_config('synchronous_commit', 'on', false) end,
+      set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+      set_config('enable_mergejoin', 'off', false)`,
   )
 }
 

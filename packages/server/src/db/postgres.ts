@@ -1,6 +1,6 @@
 import { CompiledQuery, Kysely, PostgresDialect, sql } from 'kysely'
 import type { Backend } from './backend.ts'
-import { columnsOf, columnsOfKinds, valueOf, type BulkChange, type BulkColumn, type BulkInsert } from './bulk.ts'
+import { columnsOf, valueOf, type BulkColumn, type BulkInsert } from './bulk.ts'
 import type { ColumnKind } from './columns.ts'
 import { lockOf, PostgresListener } from './postgres-listener.ts'
 import { listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
@@ -21,16 +21,6 @@ export function openPostgres(options: PostgresOptions): Backend {
       const statement = insertStatement(insert)
       for (const lists of portions(columnsOf(insert.table), insert.rows))
         await transaction.executeQuery(CompiledQuery.raw(statement, lists))
-    },
-    change: async (transaction, change, rows) => {
-      const columns = columnsOfKinds(change.kinds)
-      const statement = changeStatement(change, columns)
-      let changed = 0
-      for (const lists of portions(columns, rows)) {
-        const { numAffectedRows = 0n } = await transaction.executeQuery(CompiledQuery.raw(statement, lists))
-        changed += Number(numAffectedRows)
-      }
-      return changed
     },
     exclusive: (name, work) => turn(name, () => withLock(kysely, name, work)),
     notify: async (tx, { channel, payload }) => {
@@ -77,16 +67,8 @@ function insertStatement({ table, skipExisting }: BulkInsert): string {
   const columns = columnsOf(table)
   const names = columns.map(({ name }) => name).join(', ')
   const conflict = skipExisting ? ' on conflict do nothing' : ''
-  return `insert into ${table} (${names}) select * from ${listsOf(columns)}${conflict}`
-}
-
-function changeStatement({ postgres }: BulkChange, columns: readonly BulkColumn[]): string {
-  const names = columns.map(({ name }) => `"${name}"`).join(', ')
-  return `with rows (${names}) as (select * from ${listsOf(columns)}) ${postgres}`
-}
-
-function listsOf(columns: readonly BulkColumn[]): string {
-  return `unnest(${columns.map(({ kind }, index) => `$${index + 1}::${arrays[kind]}`).join(', ')})`
+  const lists = columns.map(({ kind }, index) => `$${index + 1}::${arrays[kind]}`).join(', ')
+  return `insert into ${table} (${names}) select * from unnest(${lists})${conflict}`
 }
 
 // A message to Postgres ends at 1 GB, and is whole in memory on both sides.

@@ -1,7 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { Kysely, SqliteDialect, type SqliteDatabase, type SqliteStatement } from 'kysely'
 import type { Backend } from './backend.ts'
-import { columnsOf, columnsOfKinds, valueOf, type BulkChange, type BulkColumn, type BulkInsert } from './bulk.ts'
+import { columnsOf, valueOf, type BulkColumn, type BulkInsert } from './bulk.ts'
 import { turns } from './turns.ts'
 import { Handlers } from './handlers.ts'
 import type { Tables } from './tables.ts'
@@ -17,7 +17,6 @@ export function openSqlite(path: string): Backend {
   database.exec('pragma synchronous = full; pragma temp_store = memory')
   database.exec(`pragma wal_autocheckpoint = ${pagesPerCheckpoint}`)
   const inserters = new Map<string, Inserter>()
-  const changers = new Map<BulkChange, Changer>()
   const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: forKysely(database) }) })
   const handlers = new Handlers()
   const joined = new Set<string>()
@@ -30,11 +29,6 @@ export function openSqlite(path: string): Backend {
       inserters.set(key, inserter)
       inserter.insert(rows)
       return Promise.resolve()
-    },
-    change: (_transaction, change, rows) => {
-      const changer = changers.get(change) ?? new Changer(database, change)
-      changers.set(change, changer)
-      return Promise.resolve(changer.change(rows))
     },
     exclusive: turns(),
     // One server works on the file, so that all listeners are in this process.
@@ -96,26 +90,6 @@ class Inserter {
     const values: SQLInputValue[] = []
     for (const row of rows) for (const column of this.#columns) values.push(valueOf(row, column) as SQLInputValue)
     return values
-  }
-}
-
-/** The statement of a change. */
-class Changer {
-  readonly #columns: readonly BulkColumn[]
-  readonly #statement: StatementSync
-
-  constructor(database: DatabaseSync, { kinds, sqlite }: BulkChange) {
-    this.#columns = columnsOfKinds(kinds)
-    this.#statement = database.prepare(sqlite)
-  }
-
-  change(rows: readonly object[]): number {
-    let changed = 0
-    for (const row of rows) {
-      const values = this.#columns.map(column => valueOf(row, column) as SQLInputValue)
-      changed += Number(this.#statement.run(...values).changes)
-    }
-    return changed
   }
 }
 

@@ -26,26 +26,10 @@ export class Statement<Row = never> {
 
   async run(tx: Tx, ...parameters: readonly unknown[]): Promise<Row[]> {
     const query = CompiledQuery.raw(this.#texts[tx.dialect], [...parameters])
-    const [, { rows }] = await Promise.all([byIndex(tx), tx.sql.executeQuery<Row>(query)])
+    const { rows } = await tx.sql.executeQuery<Row>(query)
     return rows
   }
 }
-
-const tuned = new WeakSet<Tx>()
-
-/**
- * Postgres plans a statement while its table is small and keeps the plan when it is large: reading all of it for a few
- * rows. What is written here finds its rows by an index, and is told so once a transaction.
- */
-async function byIndex(tx: Tx): Promise<void> {
-  if (tx.dialect === 'sqlite' || tuned.has(tx)) return
-  tuned.add(tx)
-  await tx.sql.executeQuery(tune)
-}
-
-const tune = CompiledQuery.raw(`
-  select set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)`)
 
 const sqlite: Words = {
   // One connection writes.

@@ -1,7 +1,7 @@
 import type { EventName, RunEvent } from '@slipway/protocol/events'
 import { parseJson } from '@slipway/kit/json'
-import { CompiledQuery } from 'kysely'
 import type { Reader, Tx } from '#db/database'
+import { Statement } from '#db/statement'
 import type { EventDraft, EventSource, LoggedEvent } from './events.ts'
 
 /** Events of one run that were written together and have consecutive numbers. */
@@ -14,15 +14,14 @@ interface StoredEvent {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-const draw = {
-  sqlite: 'update event_counter set last = last + ? where id = 1 returning last',
-  postgres: 'update event_counter set last = last + $1 where id = 1 returning last',
-} as const
+const drawStatement = new Statement<{ readonly last: number }>(
+  () => 'update event_counter set last = last + $1 where id = 1 returning last',
+)
 
 /** Draws the next numbers for that many events; the first of them. Other writers wait from here to the commit. */
 async function drawIds(tx: Tx, count: number): Promise<number> {
-  const { rows } = await tx.sql.executeQuery<{ last: number }>(CompiledQuery.raw(draw[tx.dialect], [count]))
-  return (rows[0]?.last ?? 0) - count + 1
+  const [drawn] = await drawStatement.run(tx, count)
+  return (drawn?.last ?? 0) - count + 1
 }
 
 /** Inserts the events and returns them with their server-wide numbers, which rise in the order of each run. */

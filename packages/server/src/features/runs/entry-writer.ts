@@ -13,7 +13,7 @@ import type { RunEventDraft } from './run-events.ts'
 import { ValueWriter } from './run-values.ts'
 
 /** What of a run is on disk, counted. */
-export type WrittenPosition = Omit<PositionRow, 'id' | 'lease' | 'from'>
+export type WrittenPosition = Omit<PositionRow, 'id' | 'lease' | 'before'>
 
 export interface FinishedCall {
   readonly request: EffectRequest
@@ -56,7 +56,7 @@ export class EntryWriter {
   readonly #values: ValueWriter
   #seq: number
   /** The last event number of the last entry. */
-  #from: number
+  #before: number
   #entries: number
   #records: number
   #emitted: number
@@ -71,7 +71,7 @@ export class EntryWriter {
     this.#options = options
     this.#values = new ValueWriter(options.family)
     this.#seq = options.position.seq
-    this.#from = options.position.seq
+    this.#before = options.position.seq
     this.#entries = options.position.entries
     this.#records = options.position.records
     this.#emitted = options.position.emitted
@@ -148,7 +148,10 @@ export class EntryWriter {
     if (only !== undefined && entries.length === 1) return only
     const also = entries.flatMap(entry => entry.also ?? [])
     return {
-      position: { ...(entries.at(-1)?.position ?? this.#position()), from: entries[0]?.position.from ?? this.#from },
+      position: {
+        ...(entries.at(-1)?.position ?? this.#position()),
+        before: entries[0]?.position.before ?? this.#before,
+      },
       values: entries.flatMap(entry => entry.values ?? []),
       calls: entries.flatMap(entry => entry.calls ?? []),
       commands: entries.flatMap(entry => entry.commands ?? []),
@@ -165,12 +168,12 @@ export class EntryWriter {
   }
 
   #position(): PositionRow {
-    const from = this.#from
-    this.#from = this.#seq
+    const before = this.#before
+    this.#before = this.#seq
     return {
       id: this.#options.runId,
       lease: this.#options.lease,
-      from,
+      before,
       seq: this.#seq,
       entries: this.#entries,
       records: this.#records,

@@ -1,7 +1,6 @@
 import { sql, type Selectable } from 'kysely'
-import type { BulkChange } from '#db/bulk'
-import type { ColumnKind } from '#db/columns'
 import type { Reader, Tx } from '#db/database'
+import { Statement } from '#db/statement'
 import type { RunCallTable, RunCommandTable, RunSnapshotTable, RunStepTable, RunValueTable } from '#db/tables/runs'
 
 export type CallRow = RunCallTable
@@ -15,7 +14,7 @@ export interface PositionRow {
   readonly id: string
   readonly lease: number
   /** The last event number before this, and with it. */
-  readonly from: number
+  readonly before: number
   readonly seq: number
   readonly entries: number
   readonly records: number
@@ -23,28 +22,31 @@ export interface PositionRow {
   readonly starts: number
 }
 
-const positionKinds = {
+const positionColumns = {
+  id: 'text',
+  lease: 'integer',
+  before: 'integer',
   seq: 'integer',
   entries: 'integer',
   records: 'integer',
   emitted: 'integer',
   starts: 'integer',
-  id: 'text',
-  lease: 'integer',
-  from: 'integer',
-} as const satisfies { readonly [Name in keyof PositionRow]: ColumnKind }
+} as const satisfies { readonly [Name in keyof PositionRow]: 'text' | 'integer' }
 
-const writePosition: BulkChange = {
-  kinds: positionKinds,
-  sqlite: `update run set seq = ?, entries = ?, records = ?, emitted = ?, starts = ?
-           where id = ? and lease = ? and seq = ?`,
-  postgres: `update run set seq = p.seq, entries = p.entries, records = p.records, emitted = p.emitted, starts = p.starts
-             from rows as p where run.id = p.id and run.lease = p.lease and run.seq = p."from"`,
-}
+const positionNames = Object.keys(positionColumns) as (keyof PositionRow)[]
+
+const positionStatement = new Statement<{ readonly id: string }>(
+  ({ rows }) => `
+    update run set seq = p.seq, entries = p.entries, records = p.records, emitted = p.emitted, starts = p.starts
+    from ${rows('$1', positionColumns)} as p
+    where run.id = p.id and run.lease = p.lease and run.seq = p.before returning run.id`,
+)
 
 /** Writes the positions; gives how many runs still had these leases and stood where these begin. */
-export function writePositions(tx: Tx, rows: readonly PositionRow[]): Promise<number> {
-  return tx.changeAll(writePosition, rows)
+export async function writePositions(tx: Tx, positions: readonly PositionRow[]): Promise<number> {
+  const rows = positions.map(position => positionNames.map(name => position[name]))
+  const written = await positionStatement.run(tx, JSON.stringify(rows))
+  return written.length
 }
 
 export async function writeSnapshot(tx: Tx, snapshot: SnapshotRow): Promise<void> {

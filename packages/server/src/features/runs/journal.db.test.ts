@@ -16,7 +16,7 @@ async function addRuns(db: Database, ids: readonly string[]): Promise<void> {
 
 function entry(runId: string, seq: number, lease = 0): JournalEntry {
   return {
-    position: { id: runId, lease, from: seq - 1, seq, entries: 0, records: 0, emitted: 0, starts: 0 },
+    position: { id: runId, lease, before: seq - 1, seq, entries: 0, records: 0, emitted: 0, starts: 0 },
     events: [{ organisation: 'default', runId, seq, event: 'cycle:started', ts: seq, data: {} }],
   }
 }

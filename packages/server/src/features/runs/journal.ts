@@ -155,8 +155,8 @@ export class Journal {
     if (entries.length === 0) return
     const positions = new Map<string, PositionRow>()
     for (const { position } of entries) {
-      const from = positions.get(position.id)?.from ?? position.from
-      positions.set(position.id, { ...position, from })
+      const before = positions.get(position.id)?.before ?? position.before
+      positions.set(position.id, { ...position, before })
     }
     const written = await writePositions(tx, [...positions.values()])
     if (written === positions.size) return

@@ -24,6 +24,7 @@ export class DatabaseClock implements Disposable {
 
   start(): void {
     if (this.#db.dialect === 'sqlite' || this.#timer !== null) return
+    // Where the database does not answer, what was measured last goes on, and the next time asks again.
     this.#timer = setInterval(() => void this.measure().catch(() => undefined), measureEveryMs)
     this.#timer.unref()
   }

@@ -44,6 +44,17 @@ export function testSpine(db: Database, options: Partial<DatabaseSpineOptions> =
   return { spine, clock, db }
 }
 
+/**
+ * Resolves once a new Spine hears other servers. Up to then it may have missed something, and its readers look into the
+ * log once more. To be called before anything else is waited for.
+ */
+export async function listening(db: Database): Promise<void> {
+  if (db.dialect === 'sqlite') return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  using _listener = db.listen('slipway_spine', () => resolve())
+  await promise
+}
+
 export function bytes(value: unknown): Uint8Array {
   return Buffer.from(JSON.stringify(value))
 }
