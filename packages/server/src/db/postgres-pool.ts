@@ -38,15 +38,10 @@ export function openPool(options: PostgresOptions, sockets: Sockets): PostgresPo
   })
   // A connection that breaks while nobody uses it is replaced at the next use.
   pool.on('error', () => undefined)
-  const wrapped = new WeakMap<pg.PoolClient, PostgresPoolClient>()
   return {
     options: {},
-    connect: async () => {
-      const client = await answered(pool.connect())
-      const known = wrapped.get(client) ?? wrap(client)
-      wrapped.set(client, known)
-      return known
-    },
+    // It has no cursors, which nobody asks for.
+    connect: async () => new Session(await answered(pool.connect())) as unknown as PostgresPoolClient,
     end: () => pool.end(),
   }
 }
@@ -70,7 +65,7 @@ function clientOptions(url: string, sockets: Sockets): pg.ClientConfig {
 /**
  * What a commit promises is not left to the configuration of the database: it is on disk. And Postgres plans a statement
  * while its table is small and keeps the plan when it is large, reading all of it for a few rows; every statement here
- * finds its rows by an index, and is told so.
+ * finds its rows by an index, and is told so. Compiling them would cost more than it saves.
  */
 async function prepareSession(client: pg.ClientBase, { isPatient }: PostgresOptions): Promise<void> {
   await client.query(
@@ -79,7 +74,7 @@ async function prepareSession(client: pg.ClientBase, { isPatient }: PostgresOpti
       case when current_setting('synchronous_commit') <> 'remote_apply'
         then set_config('synchronous_commit', 'on', false) end,
       set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
-      set_config('enable_mergejoin', 'off', false)`,
+      set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)`,
   )
 }
 
@@ -95,21 +90,62 @@ function nameOf(text: string): string | undefined {
   return name
 }
 
-function wrap(client: pg.PoolClient): PostgresPoolClient {
-  let isBroken = false
-  client.on('error', () => {
-    isBroken = true
-  })
-  return {
-    query: <R>(sql: unknown, parameters: readonly unknown[] = []): Promise<PostgresQueryResult<R>> => {
-      const text = String(sql)
-      const values = parameters.map(encodeValue)
-      const name = values.length > 0 ? nameOf(text) : undefined
-      const query = name === undefined ? { text, values } : { name, text, values }
-      return answered(client.query(query)) as unknown as Promise<PostgresQueryResult<R>>
-    },
-    release: (destroy = false) => client.release(destroy || isBroken),
-  } as PostgresPoolClient
+/**
+ * Ends statements whose answer nobody waits for: they resolve as soon as they are sent, together with what is sent next.
+ * Only for transactions, where one that fails makes the commit fail with its error.
+ */
+export const answeredByCommit = '/* answered by commit */'
+
+const nothing: PostgresQueryResult<never> = { command: 'SELECT', rowCount: 0, rows: [] }
+
+/** A connection from when it is taken out of the pool to when it is given back: one transaction, or one statement. */
+class Session {
+  readonly #client: pg.PoolClient
+  #isBroken = false
+  #isOver = false
+  /** Of the statements that nobody waited for. */
+  #failure: { readonly error: unknown } | null = null
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client
+    client.on('error', this.#onError)
+  }
+
+  query<R>(sql: unknown, parameters: readonly unknown[] = []): Promise<PostgresQueryResult<R>> {
+    const text = String(sql)
+    // It would be done by itself, or by whoever has the connection next.
+    if (this.#isOver && text !== 'rollback') return Promise.reject(new Error('A transaction was used after its end.'))
+    this.#isOver = text === 'commit' || text === 'rollback'
+    const values = parameters.map(encodeValue)
+    const name = values.length > 0 ? nameOf(text) : undefined
+    const query = name === undefined ? { text, values } : { name, text, values }
+    const answer = answered(this.#client.query(query)) as unknown as Promise<PostgresQueryResult<R>>
+    if (text !== 'begin' && !text.endsWith(answeredByCommit)) return this.#waitedFor(answer, text)
+    answer.catch((error: unknown) => (this.#failure ??= { error }))
+    return Promise.resolve(nothing)
+  }
+
+  release(destroy = false): void {
+    this.#isOver = true
+    this.#client.off('error', this.#onError)
+    this.#client.release(destroy || this.#isBroken)
+  }
+
+  /** Answers come in the order of the statements: what went wrong first is what is to be told. */
+  async #waitedFor<T>(answer: Promise<T>, text: string): Promise<T> {
+    try {
+      const value = await answer
+      // Postgres answers the commit of a transaction that has failed with its rollback.
+      if (this.#failure !== null && text === 'commit') throw this.#failure.error
+      return value
+    } catch (error) {
+      throw this.#failure === null || text === 'rollback' ? error : this.#failure.error
+    }
+  }
+
+  readonly #onError = (): void => {
+    this.#isBroken = true
+  }
 }
 
 function encodeValue(value: unknown): unknown {

@@ -3,7 +3,7 @@ import type { Backend } from './backend.ts'
 import { columnsOf, valueOf, type BulkColumn, type BulkInsert } from './bulk.ts'
 import type { ColumnKind } from './columns.ts'
 import { lockOf, PostgresListener } from './postgres-listener.ts'
-import { listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
+import { answeredByCommit, listenerOptions, openPool, type PostgresOptions } from './postgres-pool.ts'
 import { Sockets } from './postgres-sockets.ts'
 import type { Tables } from './tables.ts'
 import { turns } from './turns.ts'
@@ -24,7 +24,7 @@ export function openPostgres(options: PostgresOptions): Backend {
     },
     exclusive: (name, work) => turn(name, () => withLock(kysely, name, work)),
     notify: async (tx, { channel, payload }) => {
-      await tx.sql.executeQuery(CompiledQuery.raw('select pg_notify($1, $2)', [channel, payload]))
+      await tx.sql.executeQuery(CompiledQuery.raw(`select pg_notify($1, $2) ${answeredByCommit}`, [channel, payload]))
     },
     listen: (channel, handler) => listener.listen(channel, handler),
     join: server => listener.join(server),
@@ -68,7 +68,7 @@ function insertStatement({ table, skipExisting }: BulkInsert): string {
   const names = columns.map(({ name }) => name).join(', ')
   const conflict = skipExisting ? ' on conflict do nothing' : ''
   const lists = columns.map(({ kind }, index) => `$${index + 1}::${arrays[kind]}`).join(', ')
-  return `insert into ${table} (${names}) select * from unnest(${lists})${conflict}`
+  return `insert into ${table} (${names}) select * from unnest(${lists})${conflict} ${answeredByCommit}`
 }
 
 // A message to Postgres ends at 1 GB, and is whole in memory on both sides.

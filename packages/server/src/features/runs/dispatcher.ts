@@ -228,9 +228,9 @@ export class Dispatcher implements AsyncDisposable {
     this.#lastExtended = performance.now()
     const ids = [...this.#active.keys()]
     if (ids.length === 0) return
-    const kept = new Map(
-      (await this.#deps.db.transaction(tx => extendLeases(tx, ids, this.#terms))).map(({ id, lease }) => [id, lease]),
-    )
+    // In the commits of entries: in one of its own, each could hold the row of a run that the other waits for.
+    const held = await this.#deps.journal.commit(tx => extendLeases(tx, ids, this.#terms))
+    const kept = new Map(held.map(({ id, lease }) => [id, lease]))
     for (const id of ids) {
       const active = this.#active.get(id)
       if (active && kept.get(id) !== active.row.lease && !(await this.#isReleased(active)))
