@@ -2,6 +2,7 @@
 // `external` alone. Further programs are named behind the folder, `name=source`.
 import { build } from 'esbuild'
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 
 /** Program in dist/ <- its source. All share their chunks and find their files beside themselves. */
 const programs = {
@@ -30,6 +31,23 @@ const withoutLanguages = {
   },
 }
 
+/**
+ * Node makes a module out of each of its own that is imported, and looks at everything in it for that; in `node:http`
+ * alone this loads a second HTTP client. What is required is taken as it is, which saves a quarter of a start.
+ */
+const builtInsAsTheyAre = {
+  name: 'built-ins-as-they-are',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /.*/ }, ({ path, namespace }) => {
+      if (!isBuiltin(path)) return undefined
+      return namespace === 'built-in' ? { path, external: true } : { path, namespace: 'built-in' }
+    })
+    onLoad({ filter: /.*/, namespace: 'built-in' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)})`,
+    }))
+  },
+}
+
 const [out = 'dist', ...further] = process.argv.slice(2)
 const options = {
   bundle: true,
@@ -52,6 +70,7 @@ const all = [...Object.entries(programs), ...further.map(program => program.spli
 const present = all.filter(([, source]) => existsSync(source))
 await build({
   ...options,
+  plugins: [withoutLanguages, builtInsAsTheyAre],
   entryPoints: Object.fromEntries(present.map(([name, source]) => [`${name}-program`, source])),
   outdir: out,
   outExtension: { '.js': '.mjs' },
