@@ -124,6 +124,25 @@ describe('sockets', () => {
     await ended
   })
 
+  test('[HTTP-27] a client that leaves while something is sent to it is no fault of the server', async () => {
+    const over = Promise.withResolvers<void>()
+    const talkative = socket(async client => {
+      try {
+        for (;;) await client.send({ more: 'x'.repeat(100_000) })
+      } finally {
+        over.resolve()
+      }
+    })
+    await using server = await testListener({ sockets: [talkative] })
+    const client = new WebSocket(address(server.url))
+    await once(client, 'message')
+    client.close()
+    await over.promise
+    await sleep(20)
+    expect(server.lines.filter(line => line.includes('crashed'))).toEqual([])
+    client.terminate()
+  })
+
   test('[HTTP-18] a stop is told in a last frame', async () => {
     await using server = await testListener({ sockets: [patient] })
     const client = new WebSocket(address(server.url))

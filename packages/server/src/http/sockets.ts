@@ -82,7 +82,7 @@ export async function serveSocket(
 ): Promise<void> {
   const left = new AbortController()
   const signal = AbortSignal.any([left.signal, options.stopping, options.revoked])
-  client.on('close', () => left.abort(new Error('The client has left.')))
+  client.on('close', () => left.abort(new ClientLeft()))
   client.on('error', () => client.terminate())
   client.on('message', (data, isBinary) => {
     if ((data as Buffer).length > mostReceived) return client.close(1009, 'too large')
@@ -98,7 +98,7 @@ export async function serveSocket(
     const ended = endedBy(options)
     if (ended !== null) close(ended)
     else if (error instanceof Stalled) close('slow_reader')
-    else if (!left.signal.aborted) {
+    else if (!(error instanceof ClientLeft) && !left.signal.aborted) {
       options.onError(error)
       client.close(1011, 'internal')
     }
@@ -107,17 +107,23 @@ export async function serveSocket(
   }
 }
 
+class ClientLeft extends Error {
+  constructor() {
+    super('The client has left.')
+  }
+}
+
 function endedBy(by: { readonly stopping: AbortSignal; readonly revoked: AbortSignal }): ClosingReason | null {
   return by.stopping.aborted ? 'server_stopping' : by.revoked.aborted ? 'unauthorized' : null
 }
 
 async function sendFrame(client: WebSocket, frame: object, stallMs: number): Promise<void> {
-  if (client.readyState !== client.OPEN) throw new Error('The client has left.')
+  if (client.readyState !== client.OPEN) throw new ClientLeft()
   client.send(textOf(frame))
   let waiting = client.bufferedAmount
   while (waiting > mostBuffered) {
     await moved(client, stallMs)
-    if (client.readyState !== client.OPEN) throw new Error('The client has left.')
+    if (client.readyState !== client.OPEN) throw new ClientLeft()
     if (client.bufferedAmount >= waiting) throw new Stalled('The client takes nothing of what is sent to it.')
     waiting = client.bufferedAmount
   }
