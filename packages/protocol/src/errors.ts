@@ -54,6 +54,7 @@ export const errorCodes = {
   'policy.timeout': { status: 503, retryable: true },
   'policy.crashed': { status: 503, retryable: true },
   'policy.busy': { status: 503, retryable: true },
+  'broker.unsupported': { status: 503, retryable: false },
   'schedule.unknown': { status: 404, retryable: false },
   'schema.unknown': { status: 404, retryable: false },
   'schema.conflict': { status: 409, retryable: false },

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isBrokerUrl } from './bus/broker.ts'
 
 /**
  * Every setting of the server: its variable, its place in `config/server.yaml`, its default and what it does. The
@@ -67,6 +68,23 @@ export const settings = {
     type: z.coerce.number().int().min(2).max(1000),
     fallback: 10,
     says: 'Most connections to Postgres at a time, besides one that listens.',
+  },
+  natsUrl: {
+    variables: ['SLIPWAY_NATS_URL'],
+    type: z
+      .string()
+      .refine(isBrokerUrl, 'Neither nats://user:password@host:4222 nor tls:// for an encrypted connection.')
+      .nullable(),
+    fallback: null,
+    says: 'NATS broker with JetStream over which operators are served that do not reach this server: `nats://user:password@host:4222`, or `tls://`; several of one cluster separated by commas.',
+    secret: true,
+  },
+  natsReplicas: {
+    variables: ['SLIPWAY_NATS_REPLICAS'],
+    yaml: 'nats.replicas',
+    type: z.coerce.number().int().min(1).max(5),
+    fallback: 1,
+    says: 'On how many servers of a NATS cluster jobs on their way to operators are kept.',
   },
   plansDir: {
     variables: ['SLIPWAY_PLANS_DIR', 'NORMCODE_PLANS_DIR'],

@@ -12,7 +12,7 @@ import { sockets } from '@slipway/protocol/events'
 
 export type ServerBodyOf<Case extends ServerBody['case']> = Extract<ServerBody, { readonly case: Case }>['value']
 
-/** One open socket to the bus. */
+/** One open connection to the bus. */
 export interface BusConnection {
   readonly welcome: ServerBodyOf<'welcome'>
   /** Bytes that the network has not taken yet. */
@@ -59,14 +59,36 @@ export interface BusConnectionOptions {
   readonly pingMs: number
 }
 
+/** What takes frames to the server and back. */
+export interface Wire {
+  /** Bytes that the network has not taken yet. */
+  readonly waitingBytes: number
+  /** Frames that come before the wire is open go with its opening. */
+  send(frame: Uint8Array<ArrayBuffer> | string): void
+  /** Resolves when the other side was told, as far as it can be. */
+  close(): Promise<void>
+}
+
+export interface WireEvents {
+  onOpen(): void
+  onFrame(data: Uint8Array | string): void
+  /** Nothing comes any more; with an error where no further attempt would help. */
+  onEnd(message: string, error?: AppError): void
+}
+
+export type OpenWire = (options: BusConnectionOptions, events: WireEvents) => Wire
+
 interface Asked {
   readonly resolve: (body: ServerBody) => void
   readonly reject: (error: Error) => void
 }
 
 /** Resolves once the server has said Welcome. Rejects with `server.unreachable`, or with the signal's reason. */
-export async function openBusConnection(options: BusConnectionOptions): Promise<BusConnection> {
-  const connection = new OpenConnection(options)
+export async function openBusConnection(
+  options: BusConnectionOptions,
+  openWire: OpenWire = (given, events) => new SocketWire(given, events),
+): Promise<BusConnection> {
+  const connection = new OpenConnection(options, openWire)
   try {
     const hello = { version: busVersion, client: options.client ?? 'slipway sdk' }
     connection.welcome = await connection.ask({ case: 'hello', value: hello }, 'welcome', {
@@ -85,31 +107,23 @@ class OpenConnection implements BusConnection {
   welcome!: ServerBodyOf<'welcome'>
   readonly ended: Promise<BusEnd>
   readonly #options: BusConnectionOptions
-  readonly #socket: WebSocket
+  readonly #wire: Wire
   readonly #asked = new Map<number, Asked>()
   readonly #end = Promise.withResolvers<BusEnd>()
-  /** What waits for the socket to open. */
-  #early: (Uint8Array<ArrayBuffer> | string)[] = []
   #closing: { readonly reason: string; readonly message: string } | null = null
   #correlation = 0
   #wasOpen = false
   #isOver = false
   #heardAt = performance.now()
 
-  constructor(options: BusConnectionOptions) {
+  constructor(options: BusConnectionOptions, openWire: OpenWire) {
     this.#options = options
     this.ended = this.#end.promise
-    // Sockets of browsers carry no headers of their own, so the token travels as the name of a subprotocol.
-    const protocols = options.token === undefined ? [] : [`slipway.bearer.${encodeURIComponent(options.token)}`]
-    this.#socket = new WebSocket(
-      `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}${sockets.bus.path}`,
-      protocols,
-    )
-    this.#socket.binaryType = 'arraybuffer'
-    this.#socket.addEventListener('open', () => this.#opened())
-    this.#socket.addEventListener('message', ({ data }) => this.#heard(data as ArrayBuffer | string))
-    this.#socket.addEventListener('error', () => this.#finish('lost', 'The connection failed.'))
-    this.#socket.addEventListener('close', ({ reason }) => this.#finish('lost', reason || 'The connection was lost.'))
+    this.#wire = openWire(options, {
+      onOpen: () => this.#opened(),
+      onFrame: data => this.#heard(data),
+      onEnd: (message, error) => this.#finish('lost', message, error),
+    })
     const timer = setInterval(() => this.#watch(), options.pingMs)
     const onAbort = (): void => this.close()
     options.signal.addEventListener('abort', onAbort, { once: true })
@@ -120,7 +134,7 @@ class OpenConnection implements BusConnection {
   }
 
   get waitingBytes(): number {
-    return this.#socket.bufferedAmount
+    return this.#wire.waitingBytes
   }
 
   async ask<Case extends ServerBody['case']>(
@@ -134,7 +148,7 @@ class OpenConnection implements BusConnection {
   }
 
   send(body: ClientBodyInit): void {
-    if (!this.#isOver) this.#write(writeClientFrame(body))
+    if (!this.#isOver) this.#wire.send(writeClientFrame(body))
   }
 
   close(): void {
@@ -159,7 +173,7 @@ class OpenConnection implements BusConnection {
         resolve: reply => settle(() => resolve(reply)),
         reject: error => settle(() => reject(error)),
       })
-      this.#write(writeClientFrame(body, { correlation }))
+      this.#wire.send(writeClientFrame(body, { correlation }))
     })
   }
 
@@ -170,24 +184,17 @@ class OpenConnection implements BusConnection {
     return this.#correlation
   }
 
-  #write(frame: Uint8Array<ArrayBuffer> | string): void {
-    if (this.#socket.readyState === WebSocket.CONNECTING) this.#early.push(frame)
-    else if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame)
-  }
-
   #opened(): void {
     this.#wasOpen = true
     this.#heardAt = performance.now()
-    for (const frame of this.#early) this.#socket.send(frame)
-    this.#early = []
   }
 
-  #heard(data: ArrayBuffer | string): void {
+  #heard(data: Uint8Array | string): void {
     if (this.#isOver) return
     this.#heardAt = performance.now()
     let frame: ServerFrame
     try {
-      frame = readServerFrame(typeof data === 'string' ? data : new Uint8Array(data))
+      frame = readServerFrame(data)
     } catch {
       return this.#finish('lost', 'The server sent what is no frame of the bus.')
     }
@@ -206,17 +213,56 @@ class OpenConnection implements BusConnection {
   #watch(): void {
     const quietMs = performance.now() - this.#heardAt
     if (quietMs > 2 * this.#options.pingMs) return this.#finish('lost', 'The connection went silent.')
-    if (this.#socket.readyState === WebSocket.OPEN) this.#write(writeClientFrame({ case: 'ping', value: {} }))
+    if (this.#wasOpen) this.#wire.send(writeClientFrame({ case: 'ping', value: {} }))
   }
 
-  #finish(reason: string, message: string): void {
+  #finish(reason: string, message: string, error?: AppError): void {
     if (this.#isOver) return
     this.#isOver = true
     const end = this.#closing ?? { reason, message }
-    for (const { reject } of this.#asked.values()) reject(lost(this.#options.url, end.message || end.reason))
+    const why = error ?? lost(this.#options.url, end.message || end.reason)
+    for (const { reject } of this.#asked.values()) reject(why)
     this.#asked.clear()
+    const ended = { reason: end.reason, message: end.message, wasOpen: this.#wasOpen }
+    void this.#wire.close().then(() => this.#end.resolve(ended))
+  }
+}
+
+class SocketWire implements Wire {
+  readonly #socket: WebSocket
+  /** What waits for the socket to open. */
+  #early: (Uint8Array<ArrayBuffer> | string)[] = []
+
+  constructor({ url, token }: BusConnectionOptions, events: WireEvents) {
+    // Sockets of browsers carry no headers of their own, so the token travels as the name of a subprotocol.
+    const protocols = token === undefined ? [] : [`slipway.bearer.${encodeURIComponent(token)}`]
+    this.#socket = new WebSocket(`${url.replace(/^http/, 'ws').replace(/\/+$/, '')}${sockets.bus.path}`, protocols)
+    this.#socket.binaryType = 'arraybuffer'
+    this.#socket.addEventListener('open', () => {
+      events.onOpen()
+      for (const frame of this.#early) this.#socket.send(frame)
+      this.#early = []
+    })
+    this.#socket.addEventListener('message', ({ data }) => {
+      const frame = data as ArrayBuffer | string
+      events.onFrame(typeof frame === 'string' ? frame : new Uint8Array(frame))
+    })
+    this.#socket.addEventListener('error', () => events.onEnd('The connection failed.'))
+    this.#socket.addEventListener('close', ({ reason }) => events.onEnd(reason || 'The connection was lost.'))
+  }
+
+  get waitingBytes(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  send(frame: Uint8Array<ArrayBuffer> | string): void {
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#early.push(frame)
+    else if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame)
+  }
+
+  close(): Promise<void> {
     this.#socket.close()
-    this.#end.resolve({ reason: end.reason, message: end.message, wasOpen: this.#wasOpen })
+    return Promise.resolve()
   }
 }
 

@@ -1,9 +1,17 @@
 import { orAbort, sleep } from '@slipway/kit/abort'
 import { delayMs } from '@slipway/kit/backoff'
 import { getCaller } from '@slipway/protocol/access'
-import type { ServerBody } from '@slipway/protocol/bus/frames'
+import { isBrokerUrl } from '@slipway/protocol/bus/broker'
+import type { ClientBodyInit, ServerBody } from '@slipway/protocol/bus/frames'
 import { AppError } from '@slipway/protocol/errors'
-import { openBusConnection, type BusConnection, type BusEnd } from './bus-connection.ts'
+import type { Broker } from './broker.ts'
+import {
+  openBusConnection,
+  type BusConnection,
+  type BusConnectionOptions,
+  type BusEnd,
+  type ServerBodyOf,
+} from './bus-connection.ts'
 import { createTransport } from './transport.ts'
 
 export type BusState =
@@ -11,7 +19,7 @@ export type BusState =
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly reason: string }
 
 export interface BusLinkOptions {
-  /** Address of the server, such as `http://127.0.0.1:8000`. */
+  /** Address of the server, such as `http://127.0.0.1:8000`, or of a NATS broker that it serves too, `nats://127.0.0.1`. */
   readonly url: string
   readonly token?: string | undefined
   /** Name and version of the program, for the server's log. */
@@ -39,6 +47,7 @@ export interface BusLinkHandlers {
 }
 
 const ceilingMs = 10_000
+const againMs = 200
 /** A connection that lasted so long was a good one. */
 const goodMs = 1_000
 
@@ -50,6 +59,7 @@ export class BusLink {
   readonly #stop = new AbortController()
   readonly #work: Promise<void>
   #current = Promise.withResolvers<BusConnection>()
+  #broker: Broker | null = null
 
   constructor(options: BusLinkOptions, handlers: BusLinkHandlers) {
     this.#options = options
@@ -117,7 +127,7 @@ export class BusLink {
     const { signal } = this.#stop
     let connection: BusConnection
     try {
-      connection = await openBusConnection({
+      connection = await this.#open({
         ...this.#options,
         timeoutMs: this.timeoutMs,
         pingMs: this.#options.pingMs ?? 15_000,
@@ -146,14 +156,43 @@ export class BusLink {
     return end
   }
 
+  async #open(options: BusConnectionOptions): Promise<BusConnection> {
+    if (!isBrokerUrl(options.url)) return openBusConnection(options)
+    // Its client is not for browsers, and nobody else is to load it.
+    const { Broker } = await import('./broker.ts')
+    this.#broker ??= new Broker()
+    return this.#broker.open(options)
+  }
+
   /** Asks over HTTP, whose error says why a socket was refused: browsers hide that. */
   async #refuseWhatStays(error: unknown): Promise<void> {
     if (error instanceof AppError && !error.retryable) throw error
+    if (isBrokerUrl(this.#options.url)) return
     try {
       const transport = createTransport({ ...this.#options, signal: this.#stop.signal })
       await transport.call(getCaller, { timeoutMs: this.timeoutMs })
     } catch (refusal) {
       if (refusal instanceof AppError && !refusal.retryable && refusal.code !== 'internal') throw refusal
+    }
+  }
+}
+
+/** Asks over whichever connection there is, as often as it takes; rejects with what the server refuses for good. */
+export async function askUntilAnswered<Case extends ServerBody['case']>(
+  link: BusLink,
+  body: ClientBodyInit,
+  { expected, signal }: { readonly expected: Case; readonly signal: AbortSignal },
+): Promise<ServerBodyOf<Case>> {
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      const connection = await link.connection({ signal })
+      return await connection.ask(body, expected, { signal })
+    } catch (error) {
+      const isPassing = error instanceof AppError && (error.retryable || error.code === 'operator.offline')
+      if (!isPassing || link.over.aborted) throw error
+      // The connection that comes next tries again; one that stays is given a moment.
+      await sleep(againMs, signal)
     }
   }
 }

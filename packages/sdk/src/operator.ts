@@ -3,7 +3,7 @@ import type { ClientBodyInit, ServerBody } from '@slipway/protocol/bus/frames'
 import type { Registration } from '@slipway/protocol/bus/operators'
 import { AppError } from '@slipway/protocol/errors'
 import type { BusConnection, BusEnd, ServerBodyOf } from './bus-connection.ts'
-import { BusLink, type BusState } from './bus-link.ts'
+import { askUntilAnswered, BusLink, type BusState } from './bus-link.ts'
 import { RunningJob, type JobFrame } from './operator-running-job.ts'
 import { workOf, type JobHandler, type Subscription, type Work } from './operator-job.ts'
 
@@ -45,11 +45,10 @@ export interface Operator extends AsyncDisposable {
   readonly ended: Promise<void>
 }
 
-const againMs = 200
 /** Ends after which coming back would not help. */
 const finalReasons: ReadonlySet<string> = new Set(['replaced', 'drained', 'deleted', 'unauthorized'])
 
-/** Does jobs for the server at `url`; begins with the first `subscribe`. */
+/** Does jobs for the server at `url`, or at a broker that it serves too; begins with the first `subscribe`. */
 export function connectOperator(url: string, token: string | undefined, options: OperatorOptions): Operator {
   return new ConnectedOperator(url, token, options)
 }
@@ -190,20 +189,8 @@ class ConnectedOperator implements Operator {
     }
   }
 
-  /** Asks over whichever connection there is, as often as it takes; rejects with the server's refusal. */
   async #tell<Case extends ServerBody['case']>(body: ClientBodyInit, expected: Case): Promise<ServerBodyOf<Case>> {
-    for (;;) {
-      this.#stop.signal.throwIfAborted()
-      try {
-        const link = await this.#link.promise
-        const connection = await link.connection({ signal: this.#stop.signal })
-        return await connection.ask(body, expected, { signal: this.#stop.signal })
-      } catch (error) {
-        if (!(error instanceof AppError && isPassing(error))) throw error
-        // The connection that comes next tries again; one that stays is given a moment.
-        await sleep(againMs, this.#stop.signal)
-      }
-    }
+    return askUntilAnswered(await this.#link.promise, body, { expected, signal: this.#stop.signal })
   }
 
   #finish(error: unknown): void {
@@ -217,10 +204,6 @@ class ConnectedOperator implements Operator {
     if (error === null) this.#end.resolve()
     else this.#end.reject(error)
   }
-}
-
-function isPassing({ code, retryable }: AppError): boolean {
-  return code === 'server.unreachable' || code === 'operator.offline' || retryable
 }
 
 function finalError(reason: string, message: string): AppError | null {

@@ -72,6 +72,11 @@ export function writeServerFrame(
   return write(ServerFrameSchema, { replyTo, frame }, format)
 }
 
+/** The frame in its binary form, which brokers keep. */
+export function serverFrameBytes(frame: ServerBodyInit): Uint8Array<ArrayBuffer> {
+  return toBinary(ServerFrameSchema, create(ServerFrameSchema, { frame }))
+}
+
 const wireTypes: Readonly<Record<EnvelopeType, WireType>> = {
   event: WireType.EVENT,
   job: WireType.JOB,

@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeToken, encodeToken, parseSubject, subjectOf } from './subjects.ts'
+import {
+  connectionSubjects,
+  decodeToken,
+  encodeToken,
+  helloSubject,
+  jobSubjects,
+  parseSubject,
+  subjectOf,
+} from './subjects.ts'
 import { Topic } from './topics.ts'
 
 const word = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{0,8}$/)
@@ -64,6 +72,22 @@ test('[SPINE-2] each token stands for one text, and other texts are none', () =>
     null,
     null,
   ])
+})
+
+test('[SPINE-2] connections and jobs for operators have subjects of their own in the space of their organisation', () => {
+  fc.assert(
+    fc.property(organisations, organisations, (organisation, operator) => {
+      const { toServer, toClient } = connectionSubjects(organisation, 'c-1')
+      const { kept, handed } = jobSubjects(organisation, operator)
+      const own = [toServer, toClient, kept, handed]
+      expect(new Set(own).size).toBe(4)
+      for (const subject of [...own, helloSubject]) expect(parseSubject(subject)).toBe(null)
+      for (const subject of own) {
+        expect(subject.startsWith(`slipway.${encodeToken(organisation)}.`)).toBe(true)
+        expect(subject.split('.')).toHaveLength(4)
+      }
+    }),
+  )
 })
 
 test('[SPINE-2] what has no subject is refused, and what is none is not read', () => {

@@ -24,6 +24,41 @@ export function parseSubject(subject: string): { readonly organisation: string; 
   return { organisation, topic }
 }
 
+/** Where whoever reaches the broker alone opens a connection; whose it is, the token says. */
+export const helloSubject = `${prefix}._hello`
+
+export interface ConnectionSubjects {
+  /** Frames of the client. */
+  readonly toServer: string
+  /** Frames of the server. */
+  readonly toClient: string
+}
+
+/** Of one connection over a broker. No word of a topic begins with `_`, so that these are no topic's subjects. */
+export function connectionSubjects(organisation: string, connection: string): ConnectionSubjects {
+  const space = `${prefix}.${encodeToken(organisation)}`
+  return { toServer: `${space}._to.${connection}`, toClient: `${space}._from.${connection}` }
+}
+
+export interface JobSubjects {
+  /** Where the broker keeps jobs for the operator. */
+  readonly kept: string
+  /** Where it hands them over. */
+  readonly handed: string
+}
+
+/** Of the jobs that a broker has for an operator. */
+export function jobSubjects(organisation: string, operator: string): JobSubjects {
+  const space = `${prefix}.${encodeToken(organisation)}`
+  const token = encodeToken(operator)
+  return { kept: `${space}._queue.${token}`, handed: `${space}._jobs.${token}` }
+}
+
+/** Where a broker keeps jobs for all operators of the organisation. */
+export function allKept(organisation: string): string {
+  return `${prefix}.${encodeToken(organisation)}._queue.*`
+}
+
 /** Letters, digits and `-` stand for themselves, every other byte of UTF-8 is `_` and two hexadecimal digits. */
 export function encodeToken(text: string): string {
   if (!text.isWellFormed()) throw new RangeError('Text with half a surrogate pair has no token.')

@@ -48,6 +48,7 @@ describe('readiness', () => {
   const well: HealthSources = {
     isStopping: () => false,
     pingDatabase: () => Promise.resolve(),
+    broker: () => null,
     countPlans: () => Promise.resolve(0),
     countRuns: () => Promise.resolve({ running: 0, pending: 0 }),
     sandbox: () => Promise.resolve('wasm'),
@@ -55,6 +56,7 @@ describe('readiness', () => {
 
   test.each([
     ['ready', {}],
+    ['ready', { broker: () => ({ isConnected: false, why: 'refused' }) as const }],
     ['stopping', { isStopping: () => true }],
     ['failing', { pingDatabase: () => Promise.reject(new Error('disk')) }],
   ])('[APP-7] %s', async (status, over) => {

@@ -28,6 +28,7 @@ import { checkRequirements } from '#features/sandboxes/requirements'
 import { openPythonSandboxes, type PythonSandboxes, type SandboxLimits } from '#features/sandboxes/sandboxes'
 import { Shield, type ShieldTerms } from '#features/shield/shield'
 import { DatabaseSpine } from '#features/spine/database-spine'
+import type { NatsRelay } from '#features/spine/adapters/nats-relay'
 import type { Spine } from '#features/spine/spine'
 import { createLogger, type Logger } from '#observe/log'
 import { pathsOf, type Environment, type Paths } from './config.ts'
@@ -53,6 +54,8 @@ export interface Context {
   readonly circuits: Circuits
   /** The edge of the bus. */
   readonly shield: Shield
+  /** Serves clients of the bus that reach a broker alone; null where there is none. */
+  readonly relay: NatsRelay | null
 }
 
 export interface ContextOptions {
@@ -117,6 +120,8 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
   open.use(archives.retention)
   const bus = await openBus({ db, log, now, spine, env, paths }, { settings, replace, open })
+  const relay = await openRelay({ log, access, shield: bus.shield }, settings)
+  if (relay) open.use(relay)
   const { streamHeartbeatMs: heartbeatMs } = settings
   const jobs =
     replace.jobs ?? new Jobs({ spine, runs, events, now, heartbeatMs, check: message => bus.shield.check(message) })
@@ -133,6 +138,7 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
     archives,
     jobs,
     ...bus,
+    relay,
   }
 }
 
@@ -185,6 +191,23 @@ function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => nu
       messageDays: settings.spineMessageDays,
       messages: settings.spineMessages,
     },
+  })
+}
+
+async function openRelay(
+  { log, access, shield }: Pick<Context, 'log' | 'access' | 'shield'>,
+  { natsUrl, natsReplicas, busMaxFrameBytes, busMaxWaitingBytes }: Settings,
+): Promise<NatsRelay | null> {
+  if (natsUrl === null) return null
+  const { NatsRelay } = await import('#features/spine/adapters/nats-relay')
+  return new NatsRelay({
+    url: natsUrl,
+    replicas: natsReplicas,
+    verifier: access.verifier,
+    maxFrameBytes: busMaxFrameBytes,
+    maxWaitingBytes: busMaxWaitingBytes,
+    serve: (socket, request) => shield.serve(socket, request),
+    log,
   })
 }
 

@@ -1,4 +1,5 @@
 import type { Health } from '@slipway/protocol/system'
+import type { BrokerState } from '#features/spine/adapters/nats-relay'
 import type { Identity } from '#http/authenticate'
 import packageFile from '../../package.json' with { type: 'json' }
 
@@ -9,6 +10,8 @@ export interface HealthSources {
   readonly isStopping: () => boolean
   /** Throws when the database does not answer. */
   readonly pingDatabase: () => Promise<unknown>
+  /** Null where there is none. */
+  readonly broker: () => BrokerState | null
   /** Of an organisation, or with null of all. */
   readonly countPlans: (organisation: string | null) => Promise<number>
   readonly countRuns: (organisation: string | null) => Promise<{ readonly running: number; readonly pending: number }>
@@ -23,7 +26,12 @@ export interface Readiness {
 }
 
 export async function readiness(sources: HealthSources): Promise<Readiness> {
-  const checks: Checks = { database: await databaseCheck(sources) }
+  const broker = sources.broker()
+  const checks: Checks = {
+    database: await databaseCheck(sources),
+    // Everything but operators that reach the broker alone goes on without it.
+    ...(broker && { broker: brokerCheck(broker) }),
+  }
   if (sources.isStopping()) return { status: 'stopping', checks }
   return { status: checks['database']?.status === 'ok' ? 'ready' : 'failing', checks }
 }
@@ -51,4 +59,8 @@ async function databaseCheck(sources: HealthSources): Promise<Checks[string]> {
   } catch {
     return { status: 'failing', detail: 'The database does not answer.' }
   }
+}
+
+function brokerCheck(state: BrokerState): Checks[string] {
+  return state.isConnected ? { status: 'ok' } : { status: 'failing', detail: 'There is no connection to the broker.' }
 }

@@ -86,10 +86,11 @@ function siteRoutes(): Handler[] {
   return [...openApiRoutes(version), ...pageRoutes()]
 }
 
-function healthSources({ db, plans, runs, sandboxes }: Context, stopping: AbortSignal): HealthSources {
+function healthSources({ db, plans, relay, runs, sandboxes }: Context, stopping: AbortSignal): HealthSources {
   return {
     isStopping: () => stopping.aborted,
     pingDatabase: () => db.ping({ withinMs: 2_000 }),
+    broker: () => relay?.state ?? null,
     countPlans: organisation => plans.count(organisation),
     countRuns: organisation => runs.counts(organisation),
     sandbox: async () => (await sandboxes.opened())?.kind ?? 'not started',

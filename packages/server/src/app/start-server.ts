@@ -46,6 +46,7 @@ export async function startServer(given: Partial<Settings>, options: StartOption
   context.operators.start()
   await context.operators.openProxies()
   context.circuits.start()
+  context.relay?.start()
   await context.archives.imports.tidy()
   context.archives.retention.start()
   serverStarted(context.log, { url: served.url, startMs: Math.round(performance.now()) })

@@ -29,6 +29,18 @@ export function frameFailed(
   log.error(fields, 'frame failed')
 }
 
+export function jobNotCarried(
+  log: Logger,
+  fields: {
+    readonly organisation: string
+    readonly operator: string
+    readonly jobId: string
+    readonly error: unknown
+  },
+): void {
+  log.warn(fields, 'job not carried to its operator')
+}
+
 export function policyChanged(
   log: Logger,
   fields: {

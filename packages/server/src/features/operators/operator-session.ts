@@ -53,9 +53,9 @@ export interface OperatorSession {
   /** Throws `payload.invalid` for a result that its schema refuses; the job is still the operator's then. */
   ack(held: HeldRef, result: JobResult): Promise<void>
   nack(held: HeldRef, failure: JobFailure): Promise<NackReply>
-  /** The operator lives, and keeps the lease of this job; null for the operator alone. */
   /** Back to the queue untouched: the hand-out does not count. */
   giveBack(held: HeldRef): Promise<void>
+  /** The operator lives, and keeps the lease of this job; null for the operator alone. */
   heartbeat(beat: Beat | null): Promise<HeartbeatReply | null>
   /** Gives the number of the stream's newest piece. */
   append(held: HeldRef, pieces: StreamPieces): Promise<number>
@@ -63,9 +63,9 @@ export interface OperatorSession {
   drain(): Promise<void>
   /**
    * `left`: the operator goes, and what it has goes back to the queue at once. `lost`: the connection broke, and the
-   * operator may come back and go on.
+   * operator may come back and go on. `cut`: the same, and no fault of the operator's.
    */
-  close(reason: 'left' | 'lost'): Promise<void>
+  close(reason: 'left' | 'lost' | 'cut'): Promise<void>
 }
 
 export interface SessionDeps {
@@ -202,13 +202,13 @@ export class Session implements OperatorSession {
     await this.look()
   }
 
-  async close(reason: 'left' | 'lost'): Promise<void> {
+  async close(reason: 'left' | 'lost' | 'cut'): Promise<void> {
     if (this.isOver) return
     const held = [...this.#held.values()]
     this.#stop()
     await this.#work
     if (reason === 'left') await this.#giveBack(held)
-    else if (held.length > 0) await this.#fault('Its connection broke while it worked on jobs.')
+    else if (reason === 'lost' && held.length > 0) await this.#fault('Its connection broke while it worked on jobs.')
     const why = reason === 'left' ? 'It left.' : 'The connection broke.'
     await this.#deps.registry.leave(this.key, this.id, { event: 'disconnected', reason: why })
   }

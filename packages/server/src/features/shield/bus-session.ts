@@ -11,7 +11,7 @@ import {
 } from '@slipway/protocol/bus/frames'
 import { AppError } from '@slipway/protocol/errors'
 import type { LinkEnd, Operators } from '#features/operators/operators'
-import type { Spine } from '#features/spine/spine'
+import type { JobCarrier, Spine } from '#features/spine/spine'
 import { checkScope, type Identity } from '#http/authenticate'
 import type { Frame, FrameEnd, FrameRequest, FrameSocket } from '#http/frame-sockets'
 import { Stalled } from '#http/socket-life'
@@ -49,6 +49,12 @@ export interface BusDeps {
   readonly terms: BusTerms
   readonly counters: ShieldCounters
   readonly log: Logger
+}
+
+/** A client of the bus, wherever it comes from. */
+export interface BusRequest extends FrameRequest {
+  /** Takes jobs to the client, where that is not done with all other frames. */
+  readonly carrier?: JobCarrier | undefined
 }
 
 type CloseReason =
@@ -95,7 +101,7 @@ export class BusSession {
   readonly #id = randomUUID()
   readonly #deps: BusDeps
   readonly #socket: FrameSocket
-  readonly #request: FrameRequest
+  readonly #request: BusRequest
   readonly #subscriptions: Subscriptions
   readonly #operator: OperatorFrames
   readonly #over = new AbortController()
@@ -108,7 +114,7 @@ export class BusSession {
   #inFlight = 0
   #onFree: () => void = () => undefined
 
-  constructor(deps: BusDeps, socket: FrameSocket, request: FrameRequest) {
+  constructor(deps: BusDeps, socket: FrameSocket, request: BusRequest) {
     this.#deps = deps
     this.#socket = socket
     this.#request = request
@@ -127,6 +133,8 @@ export class BusSession {
     this.#operator = new OperatorFrames({
       ...deps,
       identity: request.identity,
+      carrier: request.carrier,
+      signal: this.#signal,
       send: body => this.#send(body, 0),
       onEnd: reason => this.#cut(reason === 'stopping' ? 'server_stopping' : reason, operatorEnds[reason]),
     })
@@ -146,7 +154,8 @@ export class BusSession {
       clearInterval(watch)
     }
     const end = this.#farewell()
-    await this.#operator.end(this.#request.hasLeft() ? 'left' : 'lost')
+    const { hasLeft, endedBy } = this.#request
+    await this.#operator.end(hasLeft() ? 'left' : endedBy() === 'server_stopping' ? 'cut' : 'lost')
     return end
   }
 

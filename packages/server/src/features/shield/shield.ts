@@ -3,10 +3,10 @@ import { AppError, type ErrorCode } from '@slipway/protocol/errors'
 import type { Database } from '#db/database'
 import type { Operators } from '#features/operators/operators'
 import type { Spine } from '#features/spine/spine'
-import type { FrameEnd, FrameRequest, FrameSocket } from '#http/frame-sockets'
+import type { FrameEnd, FrameSocket } from '#http/frame-sockets'
 import type { Logger } from '#observe/log'
 import { ShieldCounters, type ShieldCounts } from '#observe/shield-counters'
-import { BusSession, type BusLimits } from './bus-session.ts'
+import { BusSession, type BusLimits, type BusRequest } from './bus-session.ts'
 import type { Outgoing } from './gate.ts'
 import { Policies, type PolicyTerms } from './policies.ts'
 import { RateLimit } from './rate-limits.ts'
@@ -66,7 +66,7 @@ export class Shield implements AsyncDisposable {
   }
 
   /** Serves one client to its end. */
-  async serve(socket: FrameSocket, request: FrameRequest): Promise<FrameEnd> {
+  async serve(socket: FrameSocket, request: BusRequest): Promise<FrameEnd> {
     const { organisation, subject } = request.identity
     const key = `${organisation} ${subject}`
     const full = this.#full(key)

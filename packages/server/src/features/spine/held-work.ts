@@ -8,9 +8,9 @@ import { lateResultRefused } from '#observe/spine-log'
 import type { Outcome } from './group-commit.ts'
 import { applySteps, jsonBytes, type Step } from './job-ends.ts'
 import { done, extended, failed, returned, type Job } from './job-machine.ts'
-import { deleteOldLines, selectHeld, type LeaseRef } from './job-store.ts'
+import { deleteOldLines, findDone, selectHeld, type LeaseRef } from './job-store.ts'
 import { traceOf } from './job-view.ts'
-import { deleteOldPieces, type MessageDraft } from './message-store.ts'
+import { deleteOldPieces, readResult, type MessageDraft } from './message-store.ts'
 import type { SpineParts } from './spine-parts.ts'
 import type { JobFailure, JobResult, StreamPieces } from './spine.ts'
 
@@ -42,6 +42,11 @@ export async function sayAll(tx: Tx, words: readonly HeldWord[], parts: SpinePar
   const outcomes: Outcome<Job>[] = []
   for (const word of words) {
     const job = held.get(word.ref.jobId)
+    const before = job === undefined ? await endedBefore(tx, word) : null
+    if (before !== null) {
+      outcomes.push({ ok: true, value: before })
+      continue
+    }
     if (job === undefined) {
       outcomes.push({ ok: false, error: late(word.ref) })
       tx.afterCommit(() => refuse(word, parts))
@@ -53,6 +58,17 @@ export async function sayAll(tx: Tx, words: readonly HeldWord[], parts: SpinePar
   }
   await applySteps(tx, steps, parts)
   return outcomes
+}
+
+/**
+ * The job that this very acknowledgement has ended already: whoever sends it has not heard that. Null for any other word.
+ */
+async function endedBefore(tx: Tx, word: HeldWord): Promise<Job | null> {
+  if (word.type !== 'ack') return null
+  const job = await findDone(tx, word.ref)
+  const known = job && (await readResult(tx.sql, job.organisation, job.id))
+  if (!known || known.schema !== word.result.schema) return null
+  return Buffer.compare(known.payload, word.result.payload) === 0 ? job : null
 }
 
 async function stepOf(

@@ -172,6 +172,16 @@ export async function selectHeld(tx: Tx, refs: readonly LeaseRef[]): Promise<Job
   })
 }
 
+const doneStatement = new Statement<Job>(
+  () => `select ${jobFields} from job where job.id = $1 and job.state = 'done' and job.fence = $2`,
+)
+
+/** The job that was done under this lease, or null. */
+export async function findDone(tx: Tx, { jobId, fence, organisation }: LeaseRef): Promise<Job | null> {
+  const [job] = await doneStatement.run(tx, jobId, fence)
+  return job !== undefined && (organisation ?? job.organisation) === job.organisation ? job : null
+}
+
 const lockJobStatement = new Statement<Job>(
   ({ take }) => `select ${jobFields} from job where job.organisation = $1 and job.id = $2 ${take('job')}`,
 )

@@ -292,6 +292,24 @@ export function queueContract(open: OpenSpine): void {
     expect(rows).toMatchObject([{ open: 0, finished: 1 }])
   })
 
+  test('[SPINE-17] an acknowledgement that comes again is accepted, and nothing is written again', async () => {
+    const { spine } = await open()
+    const { jobId } = await spine.jobs.publish(organisation, newJob())
+    const job = await leaseOne(spine)
+    for (let times = 0; times < 3; times++) await spine.jobs.ack(refOf(job), result({ seed: 7 }))
+    const lost = { code: 'lease.lost' }
+    await expect(spine.jobs.ack(refOf(job), result({ seed: 8 }))).rejects.toMatchObject(lost)
+    await expect(spine.jobs.ack({ ...refOf(job), fence: 2 }, result({ seed: 7 }))).rejects.toMatchObject(lost)
+    await expect(spine.jobs.nack(refOf(job), { reason: 'no', isRetryable: true })).rejects.toMatchObject(lost)
+    await spine.messages.publish(organisation, { ...newJob(), topic: 'genesis.last', type: 'event' })
+    const signal = AbortSignal.timeout(20_000)
+    const topics = ['genesis.results', 'genesis.last']
+    const got = await take(spine.messages.follow({ organisation, topics, after: 0, signal }), 2)
+    expect(got).toMatchObject([{ message: { job_id: jobId } }, { message: { topic: 'genesis.last' } }])
+    expect(await spine.jobs.queues(organisation)).toMatchObject([{ open: 0, finished: 1 }])
+    expect(spine.counts()).toMatchObject({ done: 1 })
+  })
+
   test('[SPINE-18] a failed hand-out is repeated after a growing wait, and the job is dead after the last', async () => {
     const { spine, clock } = await open()
     const { jobId } = await spine.jobs.publish(organisation, {

@@ -188,6 +188,17 @@ export interface JobPage {
   readonly next: number | null
 }
 
+/** Takes jobs that are leased to operators that this server does not reach itself, and keeps them until they are answered. */
+export interface JobCarrier {
+  /** Comes before the first job for an operator. `maxJobs`: so many may be on their way to it, or with it, at a time. */
+  open(operator: string, terms: { readonly maxJobs: number; readonly leaseMs: number }): Promise<void>
+  /**
+   * Resolves once the job, written as `frame`, is kept; false for one that is too large for that. Rejects where it may not
+   * be: then whoever is to do it has perhaps never heard of it.
+   */
+  carry(operator: string, job: Pick<LeasedJob, 'id' | 'fence'>, frame: Uint8Array): Promise<boolean>
+}
+
 export interface DeadLetters {
   /** Those that were published last first. */
   list(organisation: string, query?: Omit<JobListQuery, 'state'>): Promise<JobPage>

@@ -5,7 +5,7 @@ import { silentLogger } from '#observe/log'
 import { DatabaseSpine, type DatabaseSpineOptions } from './database-spine.ts'
 import type { Delivery } from './message-log.ts'
 import type { LeaseRef } from './job-store.ts'
-import type { LeasedJob, LeaseRequest } from './spine.ts'
+import type { LeasedJob, LeaseRequest, Spine } from './spine.ts'
 
 export const organisation = 'acme'
 export const topic = 'genesis.jobs'
@@ -21,8 +21,11 @@ export class TestClock {
   }
 }
 
+/** A Spine that does what is due when the test says so. */
+export type SteppedSpine = Spine & Pick<DatabaseSpine, 'settle' | 'removeOver'>
+
 export interface TestSpine {
-  readonly spine: DatabaseSpine
+  readonly spine: SteppedSpine
   readonly clock: TestClock
   readonly db: Database
 }
@@ -80,7 +83,7 @@ export function refOf(job: LeasedJob): LeaseRef {
 }
 
 /** Leases one job that has to be there. */
-export async function leaseOne(spine: DatabaseSpine, over: Partial<LeaseRequest> = {}): Promise<LeasedJob> {
+export async function leaseOne(spine: Pick<Spine, 'jobs'>, over: Partial<LeaseRequest> = {}): Promise<LeasedJob> {
   const [job] = await spine.jobs.lease(want(over))
   if (job === undefined) throw new Error('There was no job to lease.')
   return job

@@ -2,8 +2,8 @@
 // @generated from file slipway/bus/v1/bus.proto (package slipway.bus.v1, syntax proto3)
 /* eslint-disable */
 
-// What goes over `WS /bus`, one frame in one binary message. Fields and frames that a peer does not know it leaves out
-// of account, so that either side may be older.
+// What goes over `WS /bus`, one frame in one binary message, and over a broker. Fields and frames that a peer does not
+// know it leaves out of account, so that either side may be older.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -13,7 +13,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file slipway/bus/v1/bus.proto.
  */
 export const file_slipway_bus_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChhzbGlwd2F5L2J1cy92MS9idXMucHJvdG8SDnNsaXB3YXkuYnVzLnYxIpgCCghFbnZlbG9wZRIKCgJpZBgBIAEoCRIqCgR0eXBlGAIgASgOMhwuc2xpcHdheS5idXMudjEuRW52ZWxvcGVUeXBlEg0KBXRvcGljGAMgASgJEgoKAnRzGAQgASgJEg4KBnNjaGVtYRgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEjIKBXRyYWNlGAcgAygLMiMuc2xpcHdheS5idXMudjEuRW52ZWxvcGUuVHJhY2VFbnRyeRIOCgZqb2JfaWQYCCABKAkSDgoGc3RhdHVzGAkgASgJEgkKAW4YCiABKAQSCwoDc2VxGAsgASgEGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK4BAoLQ2xpZW50RnJhbWUSEwoLY29ycmVsYXRpb24YASABKA0SJgoFaGVsbG8YAiABKAsyFS5zbGlwd2F5LmJ1cy52MS5IZWxsb0gAEi4KCXN1YnNjcmliZRgDIAEoCzIZLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZUgAEjIKC3Vuc3Vic2NyaWJlGAQgASgLMhsuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVIABIoCgZjcmVkaXQYBSABKAsyFi5zbGlwd2F5LmJ1cy52MS5DcmVkaXRIABIqCgdwdWJsaXNoGAYgASgLMhcuc2xpcHdheS5idXMudjEuUHVibGlzaEgAEiQKBHBpbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5QaW5nSAASLAoIcmVnaXN0ZXIYCCABKAsyGC5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlckgAEiIKA2FjaxgJIAEoCzITLnNsaXB3YXkuYnVzLnYxLkFja0gAEiQKBG5hY2sYCiABKAsyFC5zbGlwd2F5LmJ1cy52MS5OYWNrSAASLgoJaGVhcnRiZWF0GAsgASgLMhkuc2xpcHdheS5idXMudjEuSGVhcnRiZWF0SAASMwoMc3RyZWFtX2NodW5rGAwgASgLMhsuc2xpcHdheS5idXMudjEuU3RyZWFtQ2h1bmtIABImCgVkcmFpbhgNIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSABCBwoFZnJhbWUijwYKC1NlcnZlckZyYW1lEhAKCHJlcGx5X3RvGAEgASgNEioKB3dlbGNvbWUYAiABKAsyFy5zbGlwd2F5LmJ1cy52MS5XZWxjb21lSAASMAoKc3Vic2NyaWJlZBgDIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZWRIABI0Cgx1bnN1YnNjcmliZWQYBCABKAsyHC5zbGlwd2F5LmJ1cy52MS5VbnN1YnNjcmliZWRIABIuCglwdWJsaXNoZWQYBSABKAsyGS5zbGlwd2F5LmJ1cy52MS5QdWJsaXNoZWRIABIqCgdtZXNzYWdlGAYgASgLMhcuc2xpcHdheS5idXMudjEuTWVzc2FnZUgAEiQKBHBvbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5Qb25nSAASJgoFZXJyb3IYCCABKAsyFS5zbGlwd2F5LmJ1cy52MS5FcnJvckgAEioKB2Nsb3NpbmcYCSABKAsyFy5zbGlwd2F5LmJ1cy52MS5DbG9zaW5nSAASMAoKcmVnaXN0ZXJlZBgKIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlJlZ2lzdGVyZWRIABIiCgNqb2IYCyABKAsyEy5zbGlwd2F5LmJ1cy52MS5Kb2JIABIsCghhY2NlcHRlZBgMIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkFjY2VwdGVkSAASKAoGY2FuY2VsGA0gASgLMhYuc2xpcHdheS5idXMudjEuQ2FuY2VsSAASOQoPaGVhcnRiZWF0X3JlcGx5GA4gASgLMh4uc2xpcHdheS5idXMudjEuSGVhcnRiZWF0UmVwbHlIABI5Cg9zdHJlYW1fYXBwZW5kZWQYDyABKAsyHi5zbGlwd2F5LmJ1cy52MS5TdHJlYW1BcHBlbmRlZEgAEi8KCm5hY2tfcmVwbHkYECABKAsyGS5zbGlwd2F5LmJ1cy52MS5OYWNrUmVwbHlIABImCgVkcmFpbhgRIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSABCBwoFZnJhbWUiKAoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIOCgZjbGllbnQYAiABKAkiawoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEg8KB3Nlc3Npb24YAiABKAkSFAoMb3JnYW5pc2F0aW9uGAMgASgJEhcKD21heF9mcmFtZV9ieXRlcxgEIAEoDRIPCgdpZGxlX21zGAUgASgEIowBCglTdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNEg8KBXRvcGljGAIgASgJSAASEAoGam9iX2lkGAMgASgJSAASEgoFYWZ0ZXIYBCABKARIAYgBARITCgZjcmVkaXQYBSABKA1IAogBAUIICgZzb3VyY2VCCAoGX2FmdGVyQgkKB19jcmVkaXQiMQoKU3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQiIwoLVW5zdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNIjYKDFVuc3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SEAoIZmluaXNoZWQYAiABKAgiMAoGQ3JlZGl0EhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIQCghtZXNzYWdlcxgCIAEoDSJLCgdNZXNzYWdlEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIqCghlbnZlbG9wZRgCIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkVudmVsb3BlIsMBCgdQdWJsaXNoEg0KBXRvcGljGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdwYXlsb2FkGAMgASgMEjEKBXRyYWNlGAQgAygLMiIuc2xpcHdheS5idXMudjEuUHVibGlzaC5UcmFjZUVudHJ5EicKA2pvYhgFIAEoCzIaLnNsaXB3YXkuYnVzLnYxLkpvYk9wdGlvbnMaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsMCCgpKb2JPcHRpb25zEhwKD2lkZW1wb3RlbmN5X2tleRgBIAEoCUgAiAEBEhUKCHByaW9yaXR5GAIgASgFSAGIAQESFQoIZGVsYXlfbXMYAyABKARIAogBARIZCgxvcmRlcmluZ19rZXkYBCABKAlIA4gBARIYCgtkZWFkbGluZV9tcxgFIAEoBEgEiAEBEhkKDG1heF9hdHRlbXB0cxgGIAEoDUgFiAEBEi0KB2JhY2tvZmYYByABKAsyFy5zbGlwd2F5LmJ1cy52MS5CYWNrb2ZmSAaIAQFCEgoQX2lkZW1wb3RlbmN5X2tleUILCglfcHJpb3JpdHlCCwoJX2RlbGF5X21zQg8KDV9vcmRlcmluZ19rZXlCDgoMX2RlYWRsaW5lX21zQg8KDV9tYXhfYXR0ZW1wdHNCCgoIX2JhY2tvZmYiLwoHQmFja29mZhIQCghmaXJzdF9tcxgBIAEoBBISCgpjZWlsaW5nX21zGAIgASgEIiYKCVB1Ymxpc2hlZBIKCgJpZBgBIAEoCRINCgVrbm93bhgCIAEoCCIGCgRQaW5nIgYKBFBvbmcifwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIbCg5yZXRyeV9hZnRlcl9tcxgEIAEoBEgAiAEBEhQKDHN1YnNjcmlwdGlvbhgFIAEoDUIRCg9fcmV0cnlfYWZ0ZXJfbXMiVwoHQ2xvc2luZxIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIrCglwb3NpdGlvbnMYAyADKAsyGC5zbGlwd2F5LmJ1cy52MS5Qb3NpdGlvbiIvCghQb3NpdGlvbhIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQijAIKCFJlZ2lzdGVyEhMKC29wZXJhdG9yX2lkGAEgASgJEhUKDW9wZXJhdG9yX3R5cGUYAiABKAkSDgoGdG9waWNzGAMgAygJEhkKEXN1cHBvcnRlZF9zY2hlbWFzGAQgAygJEhkKEW1heF9wYXJhbGxlbF9qb2JzGAUgASgNEhgKEGhhcmR3YXJlX3Byb2ZpbGUYBiABKAkSDwoHdmVyc2lvbhgHIAEoCRI0CgZsYWJlbHMYCCADKAsyJC5zbGlwd2F5LmJ1cy52MS5SZWdpc3Rlci5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkkKClJlZ2lzdGVyZWQSEwoLb3BlcmF0b3JfaWQYASABKAkSFAoMaGVhcnRiZWF0X21zGAIgASgEEhAKCGxlYXNlX21zGAMgASgEIs4CCgNKb2ISCgoCaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDQoFdG9waWMYAyABKAkSDgoGc2NoZW1hGAQgASgJEg8KB3BheWxvYWQYBSABKAwSDwoHYXR0ZW1wdBgGIAEoDRIUCgxtYXhfYXR0ZW1wdHMYByABKA0SFAoMbGVhc2VkX3VudGlsGAggASgEEhgKC2RlYWRsaW5lX2F0GAkgASgESACIAQESEAoIcHJpb3JpdHkYCiABKAUSFAoMb3JkZXJpbmdfa2V5GAsgASgJEi0KBXRyYWNlGAwgAygLMh4uc2xpcHdheS5idXMudjEuSm9iLlRyYWNlRW50cnkSEAoIc3RyZWFtX24YDSABKAQaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9kZWFkbGluZV9hdCJFCgNBY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnNjaGVtYRgDIAEoCRIPCgdwYXlsb2FkGAQgASgMIkgKBE5hY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIRCglyZXRyeWFibGUYBCABKAgiOgoJTmFja1JlcGx5Eg0KBXN0YXRlGAEgASgJEhMKBnJ1bl9hdBgCIAEoBEgAiAEBQgkKB19ydW5fYXQiCgoIQWNjZXB0ZWQiXQoJSGVhcnRiZWF0Eg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIVCghwcm9ncmVzcxgDIAEoCUgAiAEBEg0KBWxpbmVzGAQgAygJQgsKCV9wcm9ncmVzcyJyCg5IZWFydGJlYXRSZXBseRIZCgxsZWFzZWRfdW50aWwYASABKARIAIgBARIWCgljYW5jZWxfYXQYAiABKARIAYgBARIOCgZyZWFzb24YAyABKAlCDwoNX2xlYXNlZF91bnRpbEIMCgpfY2FuY2VsX2F0ImwKC1N0cmVhbUNodW5rEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIOCgZzY2hlbWEYAyABKAkSEAoIcGF5bG9hZHMYBCADKAwSEgoFYWZ0ZXIYBSABKARIAIgBAUIICgZfYWZ0ZXIiGwoOU3RyZWFtQXBwZW5kZWQSCQoBbhgBIAEoBCIoCgZDYW5jZWwSDgoGam9iX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSIXCgVEcmFpbhIOCgZyZWFzb24YASABKAkq9AEKDEVudmVsb3BlVHlwZRIdChlFTlZFTE9QRV9UWVBFX1VOU1BFQ0lGSUVEEAASFwoTRU5WRUxPUEVfVFlQRV9FVkVOVBABEhUKEUVOVkVMT1BFX1RZUEVfSk9CEAISHAoYRU5WRUxPUEVfVFlQRV9KT0JfUkVTVUxUEAMSHgoaRU5WRUxPUEVfVFlQRV9TVFJFQU1fU1RBUlQQBBIeChpFTlZFTE9QRV9UWVBFX1NUUkVBTV9DSFVOSxAFEhwKGEVOVkVMT1BFX1RZUEVfU1RSRUFNX0VORBAGEhkKFUVOVkVMT1BFX1RZUEVfQ09OVFJPTBAHYgZwcm90bzM");
+  fileDesc("ChhzbGlwd2F5L2J1cy92MS9idXMucHJvdG8SDnNsaXB3YXkuYnVzLnYxIpgCCghFbnZlbG9wZRIKCgJpZBgBIAEoCRIqCgR0eXBlGAIgASgOMhwuc2xpcHdheS5idXMudjEuRW52ZWxvcGVUeXBlEg0KBXRvcGljGAMgASgJEgoKAnRzGAQgASgJEg4KBnNjaGVtYRgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEjIKBXRyYWNlGAcgAygLMiMuc2xpcHdheS5idXMudjEuRW52ZWxvcGUuVHJhY2VFbnRyeRIOCgZqb2JfaWQYCCABKAkSDgoGc3RhdHVzGAkgASgJEgkKAW4YCiABKAQSCwoDc2VxGAsgASgEGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKPBQoLQ2xpZW50RnJhbWUSEwoLY29ycmVsYXRpb24YASABKA0SJgoFaGVsbG8YAiABKAsyFS5zbGlwd2F5LmJ1cy52MS5IZWxsb0gAEi4KCXN1YnNjcmliZRgDIAEoCzIZLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZUgAEjIKC3Vuc3Vic2NyaWJlGAQgASgLMhsuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVIABIoCgZjcmVkaXQYBSABKAsyFi5zbGlwd2F5LmJ1cy52MS5DcmVkaXRIABIqCgdwdWJsaXNoGAYgASgLMhcuc2xpcHdheS5idXMudjEuUHVibGlzaEgAEiQKBHBpbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5QaW5nSAASLAoIcmVnaXN0ZXIYCCABKAsyGC5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlckgAEiIKA2FjaxgJIAEoCzITLnNsaXB3YXkuYnVzLnYxLkFja0gAEiQKBG5hY2sYCiABKAsyFC5zbGlwd2F5LmJ1cy52MS5OYWNrSAASLgoJaGVhcnRiZWF0GAsgASgLMhkuc2xpcHdheS5idXMudjEuSGVhcnRiZWF0SAASMwoMc3RyZWFtX2NodW5rGAwgASgLMhsuc2xpcHdheS5idXMudjEuU3RyZWFtQ2h1bmtIABImCgVkcmFpbhgNIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSAASJgoFbGVhc2UYDiABKAsyFS5zbGlwd2F5LmJ1cy52MS5MZWFzZUgAEi0KCWdpdmVfYmFjaxgPIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkdpdmVCYWNrSABCBwoFZnJhbWUi4wYKC1NlcnZlckZyYW1lEhAKCHJlcGx5X3RvGAEgASgNEioKB3dlbGNvbWUYAiABKAsyFy5zbGlwd2F5LmJ1cy52MS5XZWxjb21lSAASMAoKc3Vic2NyaWJlZBgDIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZWRIABI0Cgx1bnN1YnNjcmliZWQYBCABKAsyHC5zbGlwd2F5LmJ1cy52MS5VbnN1YnNjcmliZWRIABIuCglwdWJsaXNoZWQYBSABKAsyGS5zbGlwd2F5LmJ1cy52MS5QdWJsaXNoZWRIABIqCgdtZXNzYWdlGAYgASgLMhcuc2xpcHdheS5idXMudjEuTWVzc2FnZUgAEiQKBHBvbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5Qb25nSAASJgoFZXJyb3IYCCABKAsyFS5zbGlwd2F5LmJ1cy52MS5FcnJvckgAEioKB2Nsb3NpbmcYCSABKAsyFy5zbGlwd2F5LmJ1cy52MS5DbG9zaW5nSAASMAoKcmVnaXN0ZXJlZBgKIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlJlZ2lzdGVyZWRIABIiCgNqb2IYCyABKAsyEy5zbGlwd2F5LmJ1cy52MS5Kb2JIABIsCghhY2NlcHRlZBgMIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkFjY2VwdGVkSAASKAoGY2FuY2VsGA0gASgLMhYuc2xpcHdheS5idXMudjEuQ2FuY2VsSAASOQoPaGVhcnRiZWF0X3JlcGx5GA4gASgLMh4uc2xpcHdheS5idXMudjEuSGVhcnRiZWF0UmVwbHlIABI5Cg9zdHJlYW1fYXBwZW5kZWQYDyABKAsyHi5zbGlwd2F5LmJ1cy52MS5TdHJlYW1BcHBlbmRlZEgAEi8KCm5hY2tfcmVwbHkYECABKAsyGS5zbGlwd2F5LmJ1cy52MS5OYWNrUmVwbHlIABImCgVkcmFpbhgRIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSAASKAoGbGVhc2VkGBIgASgLMhYuc2xpcHdheS5idXMudjEuTGVhc2VkSAASKAoGb3BlbmVkGBMgASgLMhYuc2xpcHdheS5idXMudjEuT3BlbmVkSABCBwoFZnJhbWUiKAoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIOCgZjbGllbnQYAiABKAkiawoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEg8KB3Nlc3Npb24YAiABKAkSFAoMb3JnYW5pc2F0aW9uGAMgASgJEhcKD21heF9mcmFtZV9ieXRlcxgEIAEoDRIPCgdpZGxlX21zGAUgASgEIowBCglTdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNEg8KBXRvcGljGAIgASgJSAASEAoGam9iX2lkGAMgASgJSAASEgoFYWZ0ZXIYBCABKARIAYgBARITCgZjcmVkaXQYBSABKA1IAogBAUIICgZzb3VyY2VCCAoGX2FmdGVyQgkKB19jcmVkaXQiMQoKU3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQiIwoLVW5zdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNIjYKDFVuc3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SEAoIZmluaXNoZWQYAiABKAgiMAoGQ3JlZGl0EhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIQCghtZXNzYWdlcxgCIAEoDSJLCgdNZXNzYWdlEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIqCghlbnZlbG9wZRgCIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkVudmVsb3BlIsMBCgdQdWJsaXNoEg0KBXRvcGljGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdwYXlsb2FkGAMgASgMEjEKBXRyYWNlGAQgAygLMiIuc2xpcHdheS5idXMudjEuUHVibGlzaC5UcmFjZUVudHJ5EicKA2pvYhgFIAEoCzIaLnNsaXB3YXkuYnVzLnYxLkpvYk9wdGlvbnMaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsMCCgpKb2JPcHRpb25zEhwKD2lkZW1wb3RlbmN5X2tleRgBIAEoCUgAiAEBEhUKCHByaW9yaXR5GAIgASgFSAGIAQESFQoIZGVsYXlfbXMYAyABKARIAogBARIZCgxvcmRlcmluZ19rZXkYBCABKAlIA4gBARIYCgtkZWFkbGluZV9tcxgFIAEoBEgEiAEBEhkKDG1heF9hdHRlbXB0cxgGIAEoDUgFiAEBEi0KB2JhY2tvZmYYByABKAsyFy5zbGlwd2F5LmJ1cy52MS5CYWNrb2ZmSAaIAQFCEgoQX2lkZW1wb3RlbmN5X2tleUILCglfcHJpb3JpdHlCCwoJX2RlbGF5X21zQg8KDV9vcmRlcmluZ19rZXlCDgoMX2RlYWRsaW5lX21zQg8KDV9tYXhfYXR0ZW1wdHNCCgoIX2JhY2tvZmYiLwoHQmFja29mZhIQCghmaXJzdF9tcxgBIAEoBBISCgpjZWlsaW5nX21zGAIgASgEIiYKCVB1Ymxpc2hlZBIKCgJpZBgBIAEoCRINCgVrbm93bhgCIAEoCCIGCgRQaW5nIgYKBFBvbmcifwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIbCg5yZXRyeV9hZnRlcl9tcxgEIAEoBEgAiAEBEhQKDHN1YnNjcmlwdGlvbhgFIAEoDUIRCg9fcmV0cnlfYWZ0ZXJfbXMiVwoHQ2xvc2luZxIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIrCglwb3NpdGlvbnMYAyADKAsyGC5zbGlwd2F5LmJ1cy52MS5Qb3NpdGlvbiIvCghQb3NpdGlvbhIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQijAIKCFJlZ2lzdGVyEhMKC29wZXJhdG9yX2lkGAEgASgJEhUKDW9wZXJhdG9yX3R5cGUYAiABKAkSDgoGdG9waWNzGAMgAygJEhkKEXN1cHBvcnRlZF9zY2hlbWFzGAQgAygJEhkKEW1heF9wYXJhbGxlbF9qb2JzGAUgASgNEhgKEGhhcmR3YXJlX3Byb2ZpbGUYBiABKAkSDwoHdmVyc2lvbhgHIAEoCRI0CgZsYWJlbHMYCCADKAsyJC5zbGlwd2F5LmJ1cy52MS5SZWdpc3Rlci5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkkKClJlZ2lzdGVyZWQSEwoLb3BlcmF0b3JfaWQYASABKAkSFAoMaGVhcnRiZWF0X21zGAIgASgEEhAKCGxlYXNlX21zGAMgASgEIuQCCgNKb2ISCgoCaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDQoFdG9waWMYAyABKAkSDgoGc2NoZW1hGAQgASgJEg8KB3BheWxvYWQYBSABKAwSDwoHYXR0ZW1wdBgGIAEoDRIUCgxtYXhfYXR0ZW1wdHMYByABKA0SFAoMbGVhc2VkX3VudGlsGAggASgEEhgKC2RlYWRsaW5lX2F0GAkgASgESACIAQESEAoIcHJpb3JpdHkYCiABKAUSFAoMb3JkZXJpbmdfa2V5GAsgASgJEi0KBXRyYWNlGAwgAygLMh4uc2xpcHdheS5idXMudjEuSm9iLlRyYWNlRW50cnkSEAoIc3RyZWFtX24YDSABKAQSFAoMb3JnYW5pc2F0aW9uGA4gASgJGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIOCgxfZGVhZGxpbmVfYXQisAEKBUxlYXNlEhAKCG9wZXJhdG9yGAEgASgJEg4KBnRvcGljcxgCIAMoCRIPCgdzY2hlbWFzGAMgAygJEgsKA21heBgEIAEoDRIUCgxvcmdhbmlzYXRpb24YBSABKAkSEgoFc2xvdHMYBiABKA1IAIgBARIVCghsZWFzZV9tcxgHIAEoBEgBiAEBEg8KB3dhaXRfbXMYCCABKARCCAoGX3Nsb3RzQgsKCV9sZWFzZV9tcyIuCgZMZWFzZWQSJAoEam9icxgBIAMoCzIWLnNsaXB3YXkuYnVzLnYxLkhhbmRlZCInCgZIYW5kZWQSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEIj8KCEdpdmVCYWNrEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIUCgxvcmdhbmlzYXRpb24YAyABKAkiMgoGT3BlbmVkEhQKDG9yZ2FuaXNhdGlvbhgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIlsKA0FjaxIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDgoGc2NoZW1hGAMgASgJEg8KB3BheWxvYWQYBCABKAwSFAoMb3JnYW5pc2F0aW9uGAUgASgJIl4KBE5hY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIRCglyZXRyeWFibGUYBCABKAgSFAoMb3JnYW5pc2F0aW9uGAUgASgJIjoKCU5hY2tSZXBseRINCgVzdGF0ZRgBIAEoCRITCgZydW5fYXQYAiABKARIAIgBAUIJCgdfcnVuX2F0IgoKCEFjY2VwdGVkIpcBCglIZWFydGJlYXQSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEhUKCHByb2dyZXNzGAMgASgJSACIAQESDQoFbGluZXMYBCADKAkSFQoIbGVhc2VfbXMYBSABKARIAYgBARIUCgxvcmdhbmlzYXRpb24YBiABKAlCCwoJX3Byb2dyZXNzQgsKCV9sZWFzZV9tcyJyCg5IZWFydGJlYXRSZXBseRIZCgxsZWFzZWRfdW50aWwYASABKARIAIgBARIWCgljYW5jZWxfYXQYAiABKARIAYgBARIOCgZyZWFzb24YAyABKAlCDwoNX2xlYXNlZF91bnRpbEIMCgpfY2FuY2VsX2F0IoIBCgtTdHJlYW1DaHVuaxIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDgoGc2NoZW1hGAMgASgJEhAKCHBheWxvYWRzGAQgAygMEhIKBWFmdGVyGAUgASgESACIAQESFAoMb3JnYW5pc2F0aW9uGAYgASgJQggKBl9hZnRlciIbCg5TdHJlYW1BcHBlbmRlZBIJCgFuGAEgASgEIigKBkNhbmNlbBIOCgZqb2JfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhcKBURyYWluEg4KBnJlYXNvbhgBIAEoCSr0AQoMRW52ZWxvcGVUeXBlEh0KGUVOVkVMT1BFX1RZUEVfVU5TUEVDSUZJRUQQABIXChNFTlZFTE9QRV9UWVBFX0VWRU5UEAESFQoRRU5WRUxPUEVfVFlQRV9KT0IQAhIcChhFTlZFTE9QRV9UWVBFX0pPQl9SRVNVTFQQAxIeChpFTlZFTE9QRV9UWVBFX1NUUkVBTV9TVEFSVBAEEh4KGkVOVkVMT1BFX1RZUEVfU1RSRUFNX0NIVU5LEAUSHAoYRU5WRUxPUEVfVFlQRV9TVFJFQU1fRU5EEAYSGQoVRU5WRUxPUEVfVFlQRV9DT05UUk9MEAdiBnByb3RvMw");
 
 /**
  * Everything that is on the bus.
@@ -190,6 +190,18 @@ export type ClientFrame = Message$1<"slipway.bus.v1.ClientFrame"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Lease lease = 14;
+     */
+    value: Lease;
+    case: "lease";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.GiveBack give_back = 15;
+     */
+    value: GiveBack;
+    case: "giveBack";
   } | { case: undefined; value?: undefined };
 };
 
@@ -314,6 +326,18 @@ export type ServerFrame = Message$1<"slipway.bus.v1.ServerFrame"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Leased leased = 18;
+     */
+    value: Leased;
+    case: "leased";
+  } | {
+    /**
+     * @generated from field: slipway.bus.v1.Opened opened = 19;
+     */
+    value: Opened;
+    case: "opened";
   } | { case: undefined; value?: undefined };
 };
 
@@ -988,6 +1012,13 @@ export type Job = Message$1<"slipway.bus.v1.Job"> & {
    * @generated from field: uint64 stream_n = 13;
    */
   streamN: bigint;
+
+  /**
+   * Whose it is.
+   *
+   * @generated from field: string organisation = 14;
+   */
+  organisation: string;
 };
 
 /**
@@ -996,6 +1027,167 @@ export type Job = Message$1<"slipway.bus.v1.Job"> & {
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_slipway_bus_v1_bus, 22);
+
+/**
+ * Asks for jobs once. For operators of the server itself, who say each time what they take and how much of it; all others
+ * register and are handed jobs.
+ *
+ * @generated from message slipway.bus.v1.Lease
+ */
+export type Lease = Message$1<"slipway.bus.v1.Lease"> & {
+  /**
+   * Who asks; stands in the history of the jobs.
+   *
+   * @generated from field: string operator = 1;
+   */
+  operator: string;
+
+  /**
+   * @generated from field: repeated string topics = 2;
+   */
+  topics: string[];
+
+  /**
+   * Of payloads; without any those of all.
+   *
+   * @generated from field: repeated string schemas = 3;
+   */
+  schemas: string[];
+
+  /**
+   * @generated from field: uint32 max = 4;
+   */
+  max: number;
+
+  /**
+   * Whose jobs; empty for those of all organisations.
+   *
+   * @generated from field: string organisation = 5;
+   */
+  organisation: string;
+
+  /**
+   * At most so many jobs at a time for this operator, with those that it has already.
+   *
+   * @generated from field: optional uint32 slots = 6;
+   */
+  slots?: number | undefined;
+
+  /**
+   * @generated from field: optional uint64 lease_ms = 7;
+   */
+  leaseMs?: bigint | undefined;
+
+  /**
+   * How long to wait for the first job.
+   *
+   * @generated from field: uint64 wait_ms = 8;
+   */
+  waitMs: bigint;
+};
+
+/**
+ * Describes the message slipway.bus.v1.Lease.
+ * Use `create(LeaseSchema)` to create a new message.
+ */
+export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 23);
+
+/**
+ * The jobs that were handed out; each comes as `Job`, before this or behind it.
+ *
+ * @generated from message slipway.bus.v1.Leased
+ */
+export type Leased = Message$1<"slipway.bus.v1.Leased"> & {
+  /**
+   * @generated from field: repeated slipway.bus.v1.Handed jobs = 1;
+   */
+  jobs: Handed[];
+};
+
+/**
+ * Describes the message slipway.bus.v1.Leased.
+ * Use `create(LeasedSchema)` to create a new message.
+ */
+export const LeasedSchema: GenMessage<Leased> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 24);
+
+/**
+ * @generated from message slipway.bus.v1.Handed
+ */
+export type Handed = Message$1<"slipway.bus.v1.Handed"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: uint64 fence = 2;
+   */
+  fence: bigint;
+};
+
+/**
+ * Describes the message slipway.bus.v1.Handed.
+ * Use `create(HandedSchema)` to create a new message.
+ */
+export const HandedSchema: GenMessage<Handed> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 25);
+
+/**
+ * The job is untouched: somebody else may have it at once, and the hand-out does not count.
+ *
+ * @generated from message slipway.bus.v1.GiveBack
+ */
+export type GiveBack = Message$1<"slipway.bus.v1.GiveBack"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: uint64 fence = 2;
+   */
+  fence: bigint;
+
+  /**
+   * Of operators of the server itself, where they want to say it: whose job it is.
+   *
+   * @generated from field: string organisation = 3;
+   */
+  organisation: string;
+};
+
+/**
+ * Describes the message slipway.bus.v1.GiveBack.
+ * Use `create(GiveBackSchema)` to create a new message.
+ */
+export const GiveBackSchema: GenMessage<GiveBack> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 26);
+
+/**
+ * Over a broker: whose connection the token has opened, and what it is called.
+ *
+ * @generated from message slipway.bus.v1.Opened
+ */
+export type Opened = Message$1<"slipway.bus.v1.Opened"> & {
+  /**
+   * @generated from field: string organisation = 1;
+   */
+  organisation: string;
+
+  /**
+   * @generated from field: string connection = 2;
+   */
+  connection: string;
+};
+
+/**
+ * Describes the message slipway.bus.v1.Opened.
+ * Use `create(OpenedSchema)` to create a new message.
+ */
+export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 27);
 
 /**
  * The job is done.
@@ -1022,6 +1214,13 @@ export type Ack = Message$1<"slipway.bus.v1.Ack"> & {
    * @generated from field: bytes payload = 4;
    */
   payload: Uint8Array;
+
+  /**
+   * Of operators of the server itself, where they want to say it: whose job it is.
+   *
+   * @generated from field: string organisation = 5;
+   */
+  organisation: string;
 };
 
 /**
@@ -1029,7 +1228,7 @@ export type Ack = Message$1<"slipway.bus.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 23);
+  messageDesc(file_slipway_bus_v1_bus, 28);
 
 /**
  * The job is not done.
@@ -1056,6 +1255,13 @@ export type Nack = Message$1<"slipway.bus.v1.Nack"> & {
    * @generated from field: bool retryable = 4;
    */
   retryable: boolean;
+
+  /**
+   * Of operators of the server itself, where they want to say it: whose job it is.
+   *
+   * @generated from field: string organisation = 5;
+   */
+  organisation: string;
 };
 
 /**
@@ -1063,7 +1269,7 @@ export type Nack = Message$1<"slipway.bus.v1.Nack"> & {
  * Use `create(NackSchema)` to create a new message.
  */
 export const NackSchema: GenMessage<Nack> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 24);
+  messageDesc(file_slipway_bus_v1_bus, 29);
 
 /**
  * @generated from message slipway.bus.v1.NackReply
@@ -1089,7 +1295,7 @@ export type NackReply = Message$1<"slipway.bus.v1.NackReply"> & {
  * Use `create(NackReplySchema)` to create a new message.
  */
 export const NackReplySchema: GenMessage<NackReply> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 25);
+  messageDesc(file_slipway_bus_v1_bus, 30);
 
 /**
  * What was asked for is on disk.
@@ -1104,7 +1310,7 @@ export type Accepted = Message$1<"slipway.bus.v1.Accepted"> & {
  * Use `create(AcceptedSchema)` to create a new message.
  */
 export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 26);
+  messageDesc(file_slipway_bus_v1_bus, 31);
 
 /**
  * The operator lives. With a job it keeps the lease of that one and says how far it is.
@@ -1135,6 +1341,20 @@ export type Heartbeat = Message$1<"slipway.bus.v1.Heartbeat"> & {
    * @generated from field: repeated string lines = 4;
    */
   lines: string[];
+
+  /**
+   * Of operators of the server itself: how long the lease is from now on.
+   *
+   * @generated from field: optional uint64 lease_ms = 5;
+   */
+  leaseMs?: bigint | undefined;
+
+  /**
+   * Of operators of the server itself, where they want to say it: whose job it is.
+   *
+   * @generated from field: string organisation = 6;
+   */
+  organisation: string;
 };
 
 /**
@@ -1142,7 +1362,7 @@ export type Heartbeat = Message$1<"slipway.bus.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 27);
+  messageDesc(file_slipway_bus_v1_bus, 32);
 
 /**
  * @generated from message slipway.bus.v1.HeartbeatReply
@@ -1171,7 +1391,7 @@ export type HeartbeatReply = Message$1<"slipway.bus.v1.HeartbeatReply"> & {
  * Use `create(HeartbeatReplySchema)` to create a new message.
  */
 export const HeartbeatReplySchema: GenMessage<HeartbeatReply> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 28);
+  messageDesc(file_slipway_bus_v1_bus, 33);
 
 /**
  * Pieces of the job's stream.
@@ -1205,6 +1425,13 @@ export type StreamChunk = Message$1<"slipway.bus.v1.StreamChunk"> & {
    * @generated from field: optional uint64 after = 5;
    */
   after?: bigint | undefined;
+
+  /**
+   * Of operators of the server itself, where they want to say it: whose job it is.
+   *
+   * @generated from field: string organisation = 6;
+   */
+  organisation: string;
 };
 
 /**
@@ -1212,7 +1439,7 @@ export type StreamChunk = Message$1<"slipway.bus.v1.StreamChunk"> & {
  * Use `create(StreamChunkSchema)` to create a new message.
  */
 export const StreamChunkSchema: GenMessage<StreamChunk> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 29);
+  messageDesc(file_slipway_bus_v1_bus, 34);
 
 /**
  * @generated from message slipway.bus.v1.StreamAppended
@@ -1231,7 +1458,7 @@ export type StreamAppended = Message$1<"slipway.bus.v1.StreamAppended"> & {
  * Use `create(StreamAppendedSchema)` to create a new message.
  */
 export const StreamAppendedSchema: GenMessage<StreamAppended> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 30);
+  messageDesc(file_slipway_bus_v1_bus, 35);
 
 /**
  * Somebody cancelled a job of this operator: it is to end.
@@ -1255,7 +1482,7 @@ export type Cancel = Message$1<"slipway.bus.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 31);
+  messageDesc(file_slipway_bus_v1_bus, 36);
 
 /**
  * No further jobs; those under way are ended.
@@ -1274,7 +1501,7 @@ export type Drain = Message$1<"slipway.bus.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 32);
+  messageDesc(file_slipway_bus_v1_bus, 37);
 
 /**
  * @generated from enum slipway.bus.v1.EnvelopeType
