@@ -1,5 +1,5 @@
 import { AuthorizationError, connect, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import { orAbort } from '@slipway/kit/abort'
+import { orAbort, sleep } from '@slipway/kit/abort'
 import {
   brokerAddress,
   brokerName,
@@ -38,11 +38,14 @@ export class Broker {
     const options = { ...given, url: brokerName(given.url) }
     let wire: BrokerWire | null = null
     const inner = await openBusConnection(options, (_, events) => {
-      wire = new BrokerWire(given, events)
+      wire = new BrokerWire(given, events, this.#handed)
       return wire
     })
     // It was opened right above.
-    return new BrokerConnection(inner, wire as unknown as BrokerWire, { handed: this.#handed, onFrame: given.onFrame })
+    return new BrokerConnection(inner, wire as unknown as BrokerWire, {
+      handed: this.#handed,
+      onFrame: given.onFrame,
+    })
   }
 }
 
@@ -144,6 +147,7 @@ class BrokerWire implements Wire {
   readonly waitingBytes = 0
   readonly #options: BusConnectionOptions
   readonly #events: WireEvents
+  readonly #handed: Map<string, string>
   readonly #parts = new FrameParts(mostFrameBytes)
   readonly #followed = new Set<string>()
   readonly #over = new AbortController()
@@ -154,9 +158,10 @@ class BrokerWire implements Wire {
   #early: Uint8Array[] = []
   readonly #opening: Promise<void>
 
-  constructor(options: BusConnectionOptions, events: WireEvents) {
+  constructor(options: BusConnectionOptions, events: WireEvents, handed: Map<string, string>) {
     this.#options = options
     this.#events = events
+    this.#handed = handed
     this.#opening = this.#open().catch((error: unknown) => this.#failed(error))
   }
 
@@ -187,16 +192,20 @@ class BrokerWire implements Wire {
     if (this.#nc !== null && !this.#nc.isClosed()) this.#nc.publish(subject, content)
   }
 
-  async close(): Promise<void> {
+  async close({ isLeaving }: { readonly isLeaving: boolean }): Promise<void> {
     this.#over.abort(new AppError('cancelled', 'The connection is closed.'))
     await this.#opening
     const nc = this.#nc
     if (nc === null) return
-    if (!nc.isClosed() && this.#subjects !== null) {
-      // A message without content says that this side leaves.
+    // Whoever had an answer with the last frames says so to the broker first.
+    await sleep(0)
+    if (isLeaving && this.#subjects !== null) {
+      // A message without content says so, and the server gives back what this side has.
       this.#say(new Uint8Array(0), { isLast: true })
-      await orAbort(nc.flush(), AbortSignal.timeout(farewellMs)).catch(() => undefined)
+      for (const place of this.#handed.values()) this.publish(place, '+ACK')
+      this.#handed.clear()
     }
+    if (!nc.isClosed()) await orAbort(nc.flush(), AbortSignal.timeout(farewellMs)).catch(() => undefined)
     await nc.close()
   }
 

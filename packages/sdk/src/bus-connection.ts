@@ -65,8 +65,8 @@ export interface Wire {
   readonly waitingBytes: number
   /** Frames that come before the wire is open go with its opening. */
   send(frame: Uint8Array<ArrayBuffer> | string): void
-  /** Resolves when the other side was told, as far as it can be. */
-  close(): Promise<void>
+  /** Resolves when the other side was told, as far as it can be: that this one leaves, where it does so for good. */
+  close(options: { readonly isLeaving: boolean }): Promise<void>
 }
 
 export interface WireEvents {
@@ -224,7 +224,8 @@ class OpenConnection implements BusConnection {
     for (const { reject } of this.#asked.values()) reject(why)
     this.#asked.clear()
     const ended = { reason: end.reason, message: end.message, wasOpen: this.#wasOpen }
-    void this.#wire.close().then(() => this.#end.resolve(ended))
+    const isLeaving = reason === 'closed'
+    void this.#wire.close({ isLeaving }).then(() => this.#end.resolve(ended))
   }
 }
 

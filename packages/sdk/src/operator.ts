@@ -104,6 +104,9 @@ class ConnectedOperator implements Operator {
   async close(): Promise<void> {
     this.#finish(null)
     await this.ended.catch(() => undefined)
+    // Its last words are to get there before the program ends.
+    const link = await this.#link.promise.catch(() => null)
+    await link?.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

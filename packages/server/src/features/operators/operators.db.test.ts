@@ -140,7 +140,9 @@ onDatabases('operators', databases => {
     await expect(again.ack({ jobId, fence: job.fence + 1 }, result)).rejects.toMatchObject({ code: 'lease.lost' })
     await again.ack(heldOf(job), result)
     expect(await spine.jobs.get('acme', jobId)).toMatchObject({ state: 'done', attempts: 1, progress: 'half' })
-    await expect(again.ack(heldOf(job), result)).rejects.toMatchObject({ code: 'lease.lost' })
+    await again.ack(heldOf(job), result)
+    const another = { ...result, payload: bytes('another') }
+    await expect(again.ack(heldOf(job), another)).rejects.toMatchObject({ code: 'lease.lost' })
   })
 
   test('[OPERATOR-7] tells of a cancelled job, and of one that was lost', async () => {

@@ -201,8 +201,11 @@ async function toJob(step: Extract<Step, { pick: number }>, model: Model, spine:
       },
     )
   switch (step.do) {
-    case 'ack':
-      return says(spine.jobs.ack(ref, result(entry.fence)), isHeld, () => model.end(entry, 'done'))
+    case 'ack': {
+      // The same once more is no mistake.
+      const isAgain = entry.state === 'done' && !step.late
+      return says(spine.jobs.ack(ref, result(entry.fence)), isHeld || isAgain, () => model.end(entry, 'done'))
+    }
     case 'nack':
       return says(spine.jobs.nack(ref, { reason: 'r', isRetryable: true }), isHeld, () => model.fail(entry))
     case 'fail':
