@@ -29,6 +29,9 @@ const noResponders = 503
 /** How long the last words may take. */
 const farewellMs = 1_000
 
+/** What the broker is told of a job. */
+const words = { working: '+WPI', over: '+ACK', refused: '-NAK' } as const
+
 /** Connections to the bus over a NATS broker, one after the other. */
 export class Broker {
   /** Jobs that are not over, by their leases, and where the broker is told of them. */
@@ -128,17 +131,17 @@ class BrokerConnection implements BusConnection {
       await this.ask({ case: 'heartbeat', value: { jobId: id, fence } }, 'heartbeatReply')
       return true
     } catch {
-      // Where there was no answer, it is handed over once more.
-      this.#jobs.handed.delete(lease)
+      // Where it is over, that was said. Where there was no answer, somebody else of this name may have it.
+      this.#tell(lease, 'refused')
       return false
     }
   }
 
-  #tell(lease: string, what: 'working' | 'over'): void {
+  #tell(lease: string, what: keyof typeof words): void {
     const place = this.#jobs.handed.get(lease)
     if (place === undefined) return
-    if (what === 'over') this.#jobs.handed.delete(lease)
-    this.#wire.publish(place, what === 'over' ? '+ACK' : '+WPI')
+    if (what !== 'working') this.#jobs.handed.delete(lease)
+    this.#wire.publish(place, words[what])
   }
 }
 

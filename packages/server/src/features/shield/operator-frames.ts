@@ -150,7 +150,7 @@ export class OperatorFrames implements OperatorLink {
     this.#session = operators.connect(identity, parsed.data, this)
     try {
       const { heartbeatMs, leaseMs } = await this.#session
-      await carrier?.open(operatorId, { maxJobs: parsed.data.maxParallelJobs ?? 1, leaseMs })
+      await carrier?.open(operatorId, { maxJobs: parsed.data.maxParallelJobs ?? 1, leaseMs, isAnew: true })
       return { case: 'registered', value: { operatorId, heartbeatMs: BigInt(heartbeatMs), leaseMs: BigInt(leaseMs) } }
     } catch (error) {
       this.#session = null
@@ -231,7 +231,7 @@ export class OperatorFrames implements OperatorLink {
         'auth.forbidden',
         'Only operators of the server itself lease. Register, and jobs are handed over.',
       )
-    await carrier?.open(asked.operator, { maxJobs: mostOwnJobs, leaseMs: ownLeaseMs })
+    await carrier?.open(asked.operator, { maxJobs: mostOwnJobs, leaseMs: ownLeaseMs, isAnew: false })
     return this.#own.lease(asked)
   }
 

@@ -188,10 +188,18 @@ export interface JobPage {
   readonly next: number | null
 }
 
+export interface CarrierTerms {
+  /** So many may be on their way to it, or with it, at a time. */
+  readonly maxJobs: number
+  readonly leaseMs: number
+  /** Whether this connection is in the place of all others: what those were handed and have not answered comes again. */
+  readonly isAnew: boolean
+}
+
 /** Takes jobs that are leased to operators that this server does not reach itself, and keeps them until they are answered. */
 export interface JobCarrier {
-  /** Comes before the first job for an operator. `maxJobs`: so many may be on their way to it, or with it, at a time. */
-  open(operator: string, terms: { readonly maxJobs: number; readonly leaseMs: number }): Promise<void>
+  /** Comes before the first job for an operator. */
+  open(operator: string, terms: CarrierTerms): Promise<void>
   /**
    * Resolves once the job, written as `frame`, is kept; false for one that is too large for that. Rejects where it may not
    * be: then whoever is to do it has perhaps never heard of it.

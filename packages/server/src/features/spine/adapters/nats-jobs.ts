@@ -20,10 +20,7 @@ export interface NatsJobsOptions {
   readonly replicas: number
 }
 
-interface Terms {
-  readonly maxJobs: number
-  readonly leaseMs: number
-}
+type Terms = Parameters<JobCarrier['open']>[1]
 
 const publishMs = 5_000
 /** Jobs that are kept for all operators of an organisation. */
@@ -38,6 +35,8 @@ const forgetMs = 3_600_000
 const headerBytes = 1_024
 /** A stream of this name is there with other settings. */
 const otherSettings = 10_058
+/** There is no such consumer, or no such stream. */
+const isAbsent: ReadonlySet<number> = new Set([10_014, 10_059])
 const longestName = 100
 
 /**
@@ -62,23 +61,43 @@ export class NatsJobs {
 
   /** For the jobs of one connection. */
   carrier(organisation: string, connection: string): JobCarrier {
-    const known = new Map<string, number>()
+    const terms = new Map<string, Terms>()
+    const open = new Set<string>()
+    const ensure = async (operator: string): Promise<void> => {
+      const known = terms.get(operator)
+      if (known === undefined || open.has(operator)) return
+      await this.#stream(organisation)
+      await this.#addConsumer(organisation, operator, known)
+      open.add(operator)
+    }
     return {
-      open: async (operator, terms) => {
-        await this.#stream(organisation)
-        if (known.get(operator) !== terms.maxJobs) await this.#addConsumer(organisation, operator, terms)
-        known.set(operator, terms.maxJobs)
+      open: async (operator, given) => {
+        const known = terms.get(operator)
+        if (given.isAnew || known?.maxJobs !== given.maxJobs || known.leaseMs !== given.leaseMs) open.delete(operator)
+        terms.set(operator, given)
+        if (given.isAnew) await this.#dropConsumer(organisation, operator)
+        await ensure(operator)
       },
-      carry: (operator, { id, fence }, frame) =>
-        this.#carry({ organisation, operator, connection }, { name: `${id}.${fence}`, frame }),
+      carry: async (operator, { id, fence }, frame) => {
+        if (frame.length > (this.#nc.info?.max_payload ?? Infinity) - headerBytes) return false
+        await ensure(operator)
+        try {
+          await this.#publish({ organisation, operator, connection }, { name: `${id}.${fence}`, frame })
+        } catch (error) {
+          // Somebody may have removed what was there.
+          open.clear()
+          this.#streams.delete(organisation)
+          throw error
+        }
+        return true
+      },
     }
   }
 
-  async #carry(
+  async #publish(
     { organisation, operator, connection }: Record<'organisation' | 'operator' | 'connection', string>,
     { name, frame }: { readonly name: string; readonly frame: Uint8Array },
-  ): Promise<boolean> {
-    if (frame.length > (this.#nc.info?.max_payload ?? Infinity) - headerBytes) return false
+  ): Promise<void> {
     const about = headers()
     about.set(connectionHeader, connection)
     await this.#client.publish(jobSubjects(organisation, operator).kept, frame, {
@@ -86,7 +105,6 @@ export class NatsJobs {
       headers: about,
       expect: { streamName: streamName(organisation) },
     })
-    return true
   }
 
   /** Once for each organisation; a failure is forgotten. */
@@ -120,11 +138,21 @@ export class NatsJobs {
     }
   }
 
+  /** What it had handed over and heard nothing of comes again with the next one, and takes up no room until then. */
+  async #dropConsumer(organisation: string, operator: string): Promise<void> {
+    const { consumers } = await this.#manager
+    try {
+      await consumers.delete(streamName(organisation), consumerName(operator))
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError && isAbsent.has(error.code))) throw error
+    }
+  }
+
   async #addConsumer(organisation: string, operator: string, terms: Terms): Promise<void> {
     const { consumers } = await this.#manager
     const { kept, handed } = jobSubjects(organisation, operator)
     await consumers.add(streamName(organisation), {
-      durable_name: shortened(encodeToken(operator)),
+      durable_name: consumerName(operator),
       filter_subject: kept,
       deliver_subject: handed,
       // Of two programs that say they are this operator one gets each job.
@@ -140,6 +168,10 @@ export class NatsJobs {
 /** Of the jobs of an organisation: its token where that is short, which permissions may name. */
 export function streamName(organisation: string): string {
   return `slipway-${shortened(encodeToken(organisation))}`
+}
+
+function consumerName(operator: string): string {
+  return shortened(encodeToken(operator))
 }
 
 function shortened(token: string): string {
