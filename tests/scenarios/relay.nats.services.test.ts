@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node'
@@ -8,16 +9,20 @@ import { readServerFrame, writeClientFrame, type ServerBody } from '@slipway/pro
 import { connectionSubjects, helloSubject } from '@slipway/protocol/bus/subjects'
 import type { Settings } from '@slipway/protocol/settings'
 import { connectBus } from '@slipway/sdk/bus'
+import type { BusState } from '@slipway/sdk/bus-link'
 import { createClient } from '@slipway/sdk/client'
 import { connectOperator, type Operator, type OperatorOptions } from '@slipway/sdk/operator'
 import type { RunningServer } from '@slipway/server/app/start-server'
-import { testServer } from '@slipway/server/app/testing'
+import { temporaryDataFolder, testServer } from '@slipway/server/app/testing'
+import { postgresUrl } from '@slipway/server/db/testing'
 import { streamName } from '@slipway/server/features/spine/adapters/nats-jobs'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
+import { startChildServer } from '../testbed/child-server.ts'
 import { startNats, whyNoNats, type NatsServer, type NatsServerOptions } from '../testbed/nats.ts'
 import { openWire } from '../testbed/slipway.ts'
 
 const why = whyNoNats()
+const noPostgres = inject('postgres')?.why ?? null
 const apiToken = 'operator-token-of-16'
 const schema = 'arqonbus.sum.job.v1'
 const organisation = 'default'
@@ -113,7 +118,7 @@ describe.skipIf(why !== null)(`clients behind a broker${why === null ? '' : ` ($
     const own = connectionSubjects('acme', opened.value.connection)
     const theirs = connectionSubjects('rival', opened.value.connection)
     const frames: (ServerBody | undefined)[] = []
-    nc.subscribe(own.toClient, { callback: (_, { data }) => frames.push(readServerFrame(data).body) })
+    nc.subscribe(own.toClient, { callback: (_, { data }) => void frames.push(readServerFrame(data).body) })
     const frame = writeClientFrame({ case: 'hello', value: { version: 1 } }, { correlation: 1 })
     for (const token of [null, rival.token, apiToken, `${acme.token}x`])
       nc.publish(own.toServer, frame, withToken(token))
@@ -244,6 +249,40 @@ describe.skipIf(why !== null)(`clients behind a broker${why === null ? '' : ` ($
     expect(await jobs.get(organisation, jobId)).toMatchObject({ attempts: 1 })
   })
 
+  test('[SPINE-40] the permissions that are recommended are enough, and keep organisations apart', async () => {
+    const page = await readFile(new URL('../../docs/operate/nats.md', import.meta.url), 'utf8')
+    const [, users = ''] = /```\n(authorization \{[^`]+)```/.exec(page) ?? []
+    const settings = users.replace('$SERVER_PASSWORD', '"server"').replace('$ACME_PASSWORD', '"acme"')
+    expect(settings).toContain('slipway.acme._jobs.*')
+    const broker = await openBroker({ settings: `max_payload: 2MB\n${settings}` })
+    const at = (user: string, pass: string): string => `nats://${user}:${pass}@127.0.0.1:${broker.port}`
+    const server = await testServer({ natsUrl: at('slipway', 'server'), apiToken })
+    onTestFinished(() => server[Symbol.asyncDispose]())
+    const [acme, rival] = [await tokenOf(server, 'acme'), await tokenOf(server, 'rival')]
+    const operator = connectOperator(at('acme', 'acme'), acme.token, { id: 'sum-1', type: 'sum' })
+    onTestFinished(() => operator.close())
+    operator.subscribe('sum.jobs', async (_payload, job) => {
+      await job.stream('piece')
+      return 'done'
+    })
+    const { jobs } = server.context.spine
+    const { jobId } = await jobs.publish('acme', { topic: 'sum.jobs', schema, payload: bytes({}) })
+    await expect.poll(async () => (await jobs.get('acme', jobId)).state, patient).toBe('done')
+    await operator.close()
+    // The broker's user of one organisation with the token of another.
+    const wrong = connectOperator(at('acme', 'acme'), rival.token, { id: 'sum-1', type: 'sum' })
+    onTestFinished(() => wrong.close())
+    wrong.subscribe('sum.jobs', () => 'stolen')
+    const theirs = await jobs.publish('rival', { topic: 'sum.jobs', schema, payload: bytes({}) })
+    await expect(connectBus(at('acme', 'acme'), rival.token, { timeoutMs: 2_000 })).rejects.toMatchObject({
+      code: 'server.unreachable',
+    })
+    expect((await jobs.get('rival', theirs.jobId)).state).toBe('ready')
+    const nobody = connectOperator(at('acme', 'wrong'), acme.token, { id: 'sum-1', type: 'sum' })
+    nobody.subscribe('sum.jobs', () => null)
+    await expect(nobody.ended).rejects.toMatchObject({ code: 'auth.required' })
+  })
+
   test('[SPINE-44] an old broker is refused, and the server goes on', async () => {
     const old = createServer(socket => {
       socket.on('error', () => undefined)
@@ -263,6 +302,38 @@ describe.skipIf(why !== null)(`clients behind a broker${why === null ? '' : ` ($
       })
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
   })
+
+  test.skipIf(noPostgres !== null)(
+    `[SPINE-45] an operator goes on over another server when its own is killed${noPostgres === null ? '' : ` (${noPostgres})`}`,
+    async () => {
+      const broker = await openBroker()
+      await using folder = await temporaryDataFolder()
+      const databaseUrl = await postgresUrl()
+      const env = { SLIPWAY_NATS_URL: broker.url, SLIPWAY_API_TOKEN: apiToken, SLIPWAY_DATABASE_URL: databaseUrl }
+      await using first = await startChildServer(folder.path, env)
+      const begun = Promise.withResolvers<void>()
+      const go = Promise.withResolvers<void>()
+      const states: string[] = []
+      const onState = ({ type }: BusState): void => void states.push(type)
+      const operator = connectOperator(broker.url, apiToken, { id: 'sum-1', type: 'sum', onState })
+      onTestFinished(() => operator.close())
+      operator.subscribe('sum.jobs', async (_payload, job) => {
+        begun.resolve()
+        await go.promise
+        await job.stream('behind')
+        return 'whole'
+      })
+      const { jobId } = await createClient({ url: first.url, token: apiToken }).jobs.submit('sum', { payload: {} })
+      await begun.promise
+      await using second = await startChildServer(folder.path, env)
+      await first.kill()
+      go.resolve()
+      const client = createClient({ url: second.url, token: apiToken })
+      await expect.poll(async () => (await client.jobs.get(jobId)).status, patient).toBe('succeeded')
+      expect(await client.jobs.get(jobId)).toMatchObject({ attempts: 1, result: { payload: 'whole' } })
+      expect(states).toContain('reconnecting')
+    },
+  )
 
   test('[SPINE-46] jobs and results that are larger than a message of the broker', async () => {
     const bed = await open({}, { settings: 'max_payload: 65536' })

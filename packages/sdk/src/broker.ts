@@ -1,4 +1,12 @@
-import { AuthorizationError, connect, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import {
+  AuthorizationError,
+  connect,
+  headers,
+  NoRespondersError,
+  RequestError,
+  type Msg,
+  type NatsConnection,
+} from '@nats-io/transport-node'
 import { orAbort, sleep } from '@slipway/kit/abort'
 import {
   brokerAddress,
@@ -28,6 +36,8 @@ const mostFrameBytes = 134_217_728
 const noResponders = 503
 /** How long the last words may take. */
 const farewellMs = 1_000
+/** How often a server that owes an answer is asked whether it is there. */
+const askMs = 1_000
 
 /** What the broker is told of a job. */
 const words = { working: '+WPI', over: '+ACK', refused: '-NAK' } as const
@@ -92,6 +102,8 @@ class BrokerConnection implements BusConnection {
     if (body.case === 'register') this.#take(body.value.operatorId ?? '')
     else if (body.case === 'lease') this.#take(body.value.operator ?? '')
     const lease = leaseOf(body)
+    // A frame that a server took to its grave is missed by nobody; the next one is.
+    const asking = setInterval(() => this.#inner.send({ case: 'ping', value: {} }), askMs)
     try {
       const reply = await this.#inner.ask(body, expected, options)
       if (lease !== null) this.#tell(lease, body.case === 'heartbeat' ? 'working' : 'over')
@@ -99,6 +111,8 @@ class BrokerConnection implements BusConnection {
     } catch (error) {
       if (lease !== null && isLost(error)) this.#tell(lease, 'over')
       throw error
+    } finally {
+      clearInterval(asking)
     }
   }
 
@@ -271,7 +285,9 @@ class BrokerWire implements Wire {
         error.message,
         new AppError('auth.required', `The broker lets nobody in with this user and password: ${error.message}`),
       )
-    this.#events.onEnd(error instanceof Error ? error.message : String(error))
+    const isAlone = error instanceof NoRespondersError || error instanceof RequestError
+    const why = isAlone ? 'No server answers at the broker.' : String(error instanceof Error ? error.message : error)
+    this.#events.onEnd(why)
   }
 }
 

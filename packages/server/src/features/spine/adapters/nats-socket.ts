@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node'
 import { headers } from '@nats-io/transport-node'
 import { FrameParts, moreHeader, partsOf, tokenHeader } from '@slipway/protocol/bus/broker'
+import { serverFrameBytes } from '@slipway/protocol/bus/frames'
 import type { ConnectionSubjects } from '@slipway/protocol/bus/subjects'
 import type { Frame, FrameSocket } from '#http/frame-sockets'
 
@@ -18,6 +19,9 @@ export interface NatsSocketOptions {
 const mostArrived = 4_096
 const headerBytes = 1_024
 const noResponders = 503
+/** After such a time the client is sent something in any case, so that one that is gone is noticed. */
+const aliveMs = 20_000
+const alive = serverFrameBytes({ case: 'pong', value: {} })
 
 /**
  * A client of the bus behind the broker. Frames go over a pair of subjects that only this connection uses; a message
@@ -30,6 +34,7 @@ export class NatsSocket implements FrameSocket {
   readonly #parts: FrameParts
   readonly #arrived: Frame[] = []
   readonly #left = new AbortController()
+  readonly #timer: NodeJS.Timeout
   #hasLeft = false
   #sent = 0
   #wake: () => void = () => undefined
@@ -41,6 +46,7 @@ export class NatsSocket implements FrameSocket {
     this.#subscription = nc.subscribe(options.subjects.toServer, {
       callback: (error, message) => (error ? this.#lose() : this.#heard(message)),
     })
+    this.#timer = setInterval(() => this.send(alive), aliveMs).unref()
   }
 
   get waiting(): number {
@@ -89,6 +95,7 @@ export class NatsSocket implements FrameSocket {
 
   /** Tells the client that nothing further comes. */
   close(): void {
+    clearInterval(this.#timer)
     this.#subscription.unsubscribe()
     if (!this.#left.signal.aborted && !this.#nc.isClosed()) this.#nc.publish(this.#options.subjects.toClient)
     this.#lose()
