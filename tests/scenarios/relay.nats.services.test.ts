@@ -249,6 +249,24 @@ describe.skipIf(why !== null)(`clients behind a broker${why === null ? '' : ` ($
     expect(await jobs.get(organisation, jobId)).toMatchObject({ attempts: 1 })
   })
 
+  test('[SPINE-43] where the broker keeps no jobs, no operator is behind it, and others do them', async () => {
+    // There is no cluster that could keep three of each.
+    const bed = await open({ natsReplicas: 3 })
+    bed.operator({ id: 'far' }).subscribe('sum.jobs', () => 'far')
+    const { operators } = bed.server.context
+    const admin = { organisation, subject: 'test', scopes: ['admin'], isOperator: false } as const
+    await expect
+      .poll(async () => (await operators.list(admin)).map(({ status }) => status), patient)
+      .toEqual(['offline'])
+    const jobId = await bed.submit()
+    bed.operator({ id: 'near' }, bed.server.url).subscribe('sum.jobs', () => 'near')
+    await expect.poll(() => bed.state(jobId), patient).toBe('done')
+    expect(await bed.server.context.spine.jobs.get(organisation, jobId)).toMatchObject({
+      operator: 'near',
+      attempts: 1,
+    })
+  })
+
   test('[SPINE-40] the permissions that are recommended are enough, and keep organisations apart', async () => {
     const page = await readFile(new URL('../../docs/operate/nats.md', import.meta.url), 'utf8')
     const [, users = ''] = /```\n(authorization \{[^`]+)```/.exec(page) ?? []

@@ -17,8 +17,8 @@ export interface NatsServer extends AsyncDisposable {
   kill(): Promise<void>
   /** Asks it to stop. */
   stop(): Promise<void>
-  /** Starts it again after `kill` or `stop`, with the same store on the same port. */
-  start(): Promise<void>
+  /** Starts it again after `kill` or `stop` on the same port, with the same store unless it is to be `empty`. */
+  start(options?: { readonly empty?: boolean }): Promise<void>
   /** The end of what it has written. */
   output(): string
 }
@@ -52,7 +52,8 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   await writeFile(config, `${lines.join('\n')}\n`)
   let output = ''
   let child: ChildProcess | null = null
-  const start = async (): Promise<void> => {
+  const start = async ({ empty = false } = {}): Promise<void> => {
+    if (empty) await rm(join(folder, 'store'), { recursive: true, force: true })
     const [first = program, ...rest] = command
     const started = spawn(first, [...rest, '-c', config], { stdio: ['ignore', 'pipe', 'pipe'] })
     const hear = (data: Buffer): string => (output = (output + data.toString()).slice(-longestOutput))

@@ -147,13 +147,16 @@ export class OperatorFrames implements OperatorLink {
     }
     const { operators, identity, carrier } = this.#options
     this.#operatorId = operatorId
-    this.#session = operators.connect(identity, parsed.data, this)
+    const connecting = operators.connect(identity, parsed.data, this)
+    this.#session = connecting
     try {
-      const { heartbeatMs, leaseMs } = await this.#session
+      const { heartbeatMs, leaseMs } = await connecting
       await carrier?.open(operatorId, { maxJobs: parsed.data.maxParallelJobs ?? 1, leaseMs, isAnew: true })
       return { case: 'registered', value: { operatorId, heartbeatMs: BigInt(heartbeatMs), leaseMs: BigInt(leaseMs) } }
     } catch (error) {
       this.#session = null
+      const session = await connecting.catch(() => null)
+      await session?.close('left')
       throw error
     }
   }

@@ -13,6 +13,7 @@ import {
 import { headers, nanos, type NatsConnection } from '@nats-io/transport-node'
 import { connectionHeader } from '@slipway/protocol/bus/broker'
 import { allKept, encodeToken, jobSubjects } from '@slipway/protocol/bus/subjects'
+import { AppError } from '@slipway/protocol/errors'
 import type { JobCarrier } from '../spine.ts'
 
 export interface NatsJobsOptions {
@@ -75,8 +76,13 @@ export class NatsJobs {
         const known = terms.get(operator)
         if (given.isAnew || known?.maxJobs !== given.maxJobs || known.leaseMs !== given.leaseMs) open.delete(operator)
         terms.set(operator, given)
-        if (given.isAnew) await this.#dropConsumer(organisation, operator)
-        await ensure(operator)
+        try {
+          if (given.isAnew) await this.#dropConsumer(organisation, operator)
+          await ensure(operator)
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error)
+          throw new AppError('server.unreachable', `The broker keeps no jobs now: ${reason}`, { cause: error })
+        }
       },
       carry: async (operator, { id, fence }, frame) => {
         if (frame.length > (this.#nc.info?.max_payload ?? Infinity) - headerBytes) return false
