@@ -1,3 +1,9 @@
+import { parseJson } from '@slipway/kit/json'
+import type { Envelope } from '@slipway/protocol/bus/envelope'
+import { connectBus } from '@slipway/sdk/bus'
+import { createClient } from '@slipway/sdk/client'
+import { connectOperator } from '@slipway/sdk/operator'
+import { testServer } from '@slipway/server/app/testing'
 import { openDatabase, type Database } from '@slipway/server/db/database'
 import { isStorageFault } from '@slipway/server/db/faults'
 import { migrateDatabase } from '@slipway/server/db/migrate-database'
@@ -59,5 +65,38 @@ describe.skipIf(why !== null)(`a Postgres that goes and comes${why === null ? ''
     postgres.resume()
     await using again = await openDatabase(postgres.url)
     expect(await again.read.selectFrom('event').select('id').orderBy('id').execute()).toEqual([{ id: 1 }, { id: 2 }])
+  })
+
+  test('[HTTP-31] [SDK-51] silent for longer, requests are refused for now, and operators and readers wait', async () => {
+    await using postgres = await startPostgres()
+    await migrateDatabase(postgres.url)
+    await using server = await testServer({
+      databaseUrl: postgres.url,
+      databaseTimeoutSeconds: 2,
+      operatorStaleSeconds: 3,
+    })
+    const client = createClient({ url: server.url })
+    await using bus = await connectBus(server.url)
+    const follow = (): Promise<IteratorResult<Envelope>> => bus.subscribe('work.results', { after: 0 }).next()
+    const [begun, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    await using operator = connectOperator(server.url, undefined, { id: 'one', type: 'work' })
+    operator.subscribe('work.jobs', async (_payload, { signal }) => {
+      begun.resolve()
+      await go.promise
+      return signal.aborted ? 'given up' : 'done'
+    })
+    const { jobId } = await client.jobs.submit('work', { payload: {} })
+    const early = follow()
+    await begun.promise
+    postgres.pause()
+    const late = follow()
+    // Each is refused after a time in which the operator keeps its lease, or tries to.
+    for (const payload of ['a', 'b'])
+      await expect(client.jobs.submit('work', { payload })).rejects.toMatchObject({ code: 'server.busy' })
+    postgres.resume()
+    go.resolve()
+    for (const { value } of await Promise.all([early, late]))
+      expect(parseJson(Buffer.from((value as Envelope).payload).toString())).toBe('done')
+    expect(await client.jobs.attempts(jobId)).toMatchObject([{ n: 1, outcome: 'done' }])
   })
 })

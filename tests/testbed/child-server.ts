@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compileCache } from '@slipway/server/app/testing'
+import type { Host } from './hosts.ts'
 
 const main = fileURLToPath(new URL('../../packages/server/src/app/main.ts', import.meta.url))
 
@@ -31,15 +32,18 @@ export interface LaunchOptions {
   readonly program?: string | undefined
   /** What Node is given before the server's file. */
   readonly nodeArguments?: readonly string[] | undefined
+  /** Where it runs, if not beside the test. */
+  readonly host?: Host | undefined
 }
 
 const longestOutput = 100_000
 
 export function launchChildServer(
   dataDir: string,
-  { env = {}, program = main, nodeArguments = [] }: LaunchOptions = {},
+  { env = {}, program = main, nodeArguments = [], host }: LaunchOptions = {},
 ): LaunchedServer {
-  const child = spawn(process.execPath, [...nodeArguments, program], {
+  const start = host?.start ?? spawn
+  const child = start(process.execPath, [...nodeArguments, program], {
     env: { ...compileCache(), PATH: process.env['PATH'] ?? '', SLIPWAY_DATA_DIR: dataDir, SLIPWAY_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

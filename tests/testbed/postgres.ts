@@ -1,18 +1,21 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { chown, mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, chown, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { sleep } from '@slipway/kit/abort'
 import pg from 'pg'
+import type { Host } from './hosts.ts'
 
 /** A real Postgres of our own, in a temporary folder and on a free port. Anybody on this machine may connect. */
 export interface PostgresServer extends AsyncDisposable {
   /** The URL of its database `postgres`. */
   readonly url: string
+  /** The same, as other hosts reach it. */
+  readonly remoteUrl: string
   /** Makes a database and gives its URL; `template` is copied where it is given. */
   create(name: string, options?: { readonly template?: string }): Promise<string>
   drop(name: string): Promise<void>
@@ -30,6 +33,8 @@ export interface PostgresServerOptions {
   readonly isDurable?: boolean | undefined
   /** Further settings, `name=value`. */
   readonly settings?: readonly string[] | undefined
+  /** Where it runs, if not beside the test. The test itself reaches it nevertheless, through a file. */
+  readonly host?: Host | undefined
 }
 
 /** Why there can be no `startPostgres` here, or null. */
@@ -50,13 +55,19 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
   await finished(
     launch(join(folder, 'initdb'), ['-D', data, '-U', 'slipway', '-A', 'trust', '-E', 'UTF8', '--locale=C', '-N']),
   )
-  const port = await freePort()
-  const start = (): Promise<ChildProcess> => startServer({ binary: join(folder, 'postgres'), data, port, options })
+  const { host } = options
+  if (host !== undefined) await appendFile(join(data, 'pg_hba.conf'), 'host all all all trust\n')
+  const port = host === undefined ? await freePort() : 5432
+  // A socket of the file system is reached from everywhere on this machine.
+  const near = host === undefined ? '127.0.0.1' : encodeURIComponent(data)
+  const urlOf = (name: string): string => `postgres://slipway@${near}:${port}/${name}`
+  const url = urlOf('postgres')
+  const start = (): Promise<ChildProcess> => startServer({ binary: join(folder, 'postgres'), data, port, url, options })
   let child = await start()
-  const urlOf = (name: string): string => `postgres://slipway@127.0.0.1:${port}/${name}`
-  const admin = (statement: string): Promise<void> => execute(urlOf('postgres'), statement)
+  const admin = (statement: string): Promise<void> => execute(url, statement)
   return {
-    url: urlOf('postgres'),
+    url,
+    remoteUrl: `postgres://slipway@${host?.address ?? near}:${port}/postgres`,
     create: async (name, { template } = {}) => {
       await admin(`create database ${name}${template === undefined ? '' : ` template ${template}`}`)
       return urlOf(name)
@@ -79,22 +90,24 @@ interface Start {
   readonly binary: string
   readonly data: string
   readonly port: number
+  readonly url: string
   readonly options: PostgresServerOptions
 }
 
-async function startServer({ binary, data, port, options }: Start): Promise<ChildProcess> {
+async function startServer({ binary, data, port, url, options }: Start): Promise<ChildProcess> {
+  const { host } = options
   const settings = [
     `port=${port}`,
-    'listen_addresses=127.0.0.1',
-    'unix_socket_directories=',
+    `listen_addresses=${host?.address ?? '127.0.0.1'}`,
+    `unix_socket_directories=${host === undefined ? '' : data}`,
     'max_connections=200',
     `fsync=${options.isDurable === true ? 'on' : 'off'}`,
     ...(options.settings ?? []),
   ]
-  const child = launch(binary, ['-D', data, ...settings.flatMap(setting => ['-c', setting])])
+  const child = launch(binary, ['-D', data, ...settings.flatMap(setting => ['-c', setting])], host)
   const output = text(child.stderr ?? process.stdin)
   const ended = once(child, 'exit').then(async () => Promise.reject(new Error(`Postgres ended: ${await output}`)))
-  await Promise.race([untilReady(`postgres://slipway@127.0.0.1:${port}/postgres`), ended])
+  await Promise.race([untilReady(url), ended])
   ended.catch(() => undefined)
   return child
 }
@@ -158,10 +171,11 @@ async function finished(child: ChildProcess): Promise<void> {
   if (code !== 0) throw new Error(`initdb failed: ${await output}`)
 }
 
-function launch(binary: string, parameters: readonly string[]): ChildProcess {
+function launch(binary: string, parameters: readonly string[], host?: Host): ChildProcess {
   const [program = binary, ...before] = isRoot() ? (launcher() ?? []) : []
   const all = program === binary ? parameters : [...before, binary, ...parameters]
-  return spawn(program, all, { cwd: tmpdir(), stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env['PATH'] } })
+  const start = host?.start ?? spawn
+  return start(program, all, { cwd: tmpdir(), stdio: ['ignore', 'ignore', 'pipe'], env: { PATH: process.env['PATH'] } })
 }
 
 // Postgres refuses to run as root. With setpriv it keeps the process id that we know it by.

@@ -86,6 +86,13 @@ export const settings = {
     fallback: 1,
     says: 'On how many servers of a NATS cluster jobs on their way to operators are kept.',
   },
+  databaseTimeoutSeconds: {
+    variables: ['SLIPWAY_DATABASE_TIMEOUT_SECONDS'],
+    yaml: 'storage.database_timeout_seconds',
+    type: z.coerce.number().int().min(2).max(600),
+    fallback: 30,
+    says: 'After how many seconds a statement on Postgres is given up, and a Postgres that does not answer counts as cut off; a third more where it does not answer at all. In as many seconds Postgres lets go of a server that is cut off.',
+  },
   plansDir: {
     variables: ['SLIPWAY_PLANS_DIR', 'NORMCODE_PLANS_DIR'],
     yaml: 'storage.plans_dir',
@@ -274,6 +281,13 @@ export const settings = {
     type: z.coerce.number().int().min(100).max(3_600_000),
     fallback: 15_000,
     says: 'After how many milliseconds in which nothing happens the stream of a job says that it is still there.',
+  },
+  socketPingSeconds: {
+    variables: ['SLIPWAY_SOCKET_PING_SECONDS'],
+    yaml: 'server.socket_ping_seconds',
+    type: z.coerce.number().min(0.1).max(3600),
+    fallback: 20,
+    says: 'How often the client of a socket is asked whether it is there. One that has not answered by the next time is cut, or after three times while something waits for it.',
   },
   operatorStaleSeconds: {
     variables: ['SLIPWAY_OPERATOR_STALE_SECONDS'],

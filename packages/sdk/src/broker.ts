@@ -120,6 +120,10 @@ class BrokerConnection implements BusConnection {
     this.#inner.send(body)
   }
 
+  watch(pingMs: number): void {
+    this.#inner.watch(pingMs)
+  }
+
   close(): void {
     this.#inner.close()
   }

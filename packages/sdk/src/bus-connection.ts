@@ -30,6 +30,8 @@ export interface BusConnection {
   ): Promise<ServerBodyOf<Case>>
   /** Sends a frame to which no reply is wanted; nothing once the connection has ended. */
   send(body: ClientBodyInit): void
+  /** From now on as `pingMs` of the options. */
+  watch(pingMs: number): void
   close(): void
 }
 
@@ -78,6 +80,8 @@ export interface WireEvents {
 
 export type OpenWire = (options: BusConnectionOptions, events: WireEvents) => Wire
 
+const lostCode = 4000
+
 interface Asked {
   readonly resolve: (body: ServerBody) => void
   readonly reject: (error: Error) => void
@@ -115,6 +119,8 @@ class OpenConnection implements BusConnection {
   #wasOpen = false
   #isOver = false
   #heardAt = performance.now()
+  #pingMs = 0
+  #timer: ReturnType<typeof setInterval> | undefined
 
   constructor(options: BusConnectionOptions, openWire: OpenWire) {
     this.#options = options
@@ -124,11 +130,11 @@ class OpenConnection implements BusConnection {
       onFrame: data => this.#heard(data),
       onEnd: (message, error) => this.#finish('lost', message, error),
     })
-    const timer = setInterval(() => this.#watch(), options.pingMs)
+    this.watch(options.pingMs)
     const onAbort = (): void => this.close()
     options.signal.addEventListener('abort', onAbort, { once: true })
     void this.ended.then(() => {
-      clearInterval(timer)
+      clearInterval(this.#timer)
       options.signal.removeEventListener('abort', onAbort)
     })
   }
@@ -149,6 +155,12 @@ class OpenConnection implements BusConnection {
 
   send(body: ClientBodyInit): void {
     if (!this.#isOver) this.#wire.send(writeClientFrame(body))
+  }
+
+  watch(pingMs: number): void {
+    clearInterval(this.#timer)
+    this.#pingMs = pingMs
+    if (!this.#isOver) this.#timer = setInterval(() => this.#look(), pingMs)
   }
 
   close(): void {
@@ -210,9 +222,10 @@ class OpenConnection implements BusConnection {
     else asked.resolve(body)
   }
 
-  #watch(): void {
+  #look(): void {
     const quietMs = performance.now() - this.#heardAt
-    if (quietMs > 2 * this.#options.pingMs) return this.#finish('lost', 'The connection went silent.')
+    // The answer to the ping before this one came a moment after that, if it came.
+    if (quietMs > 1.5 * this.#pingMs) return this.#finish('lost', 'The connection went silent.')
     if (this.#wasOpen) this.#wire.send(writeClientFrame({ case: 'ping', value: {} }))
   }
 
@@ -261,8 +274,10 @@ class SocketWire implements Wire {
     else if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame)
   }
 
-  close(): Promise<void> {
-    this.#socket.close()
+  close({ isLeaving }: { readonly isLeaving: boolean }): Promise<void> {
+    // The code is for a server that gets it after all: who was cut off has not left.
+    if (isLeaving) this.#socket.close()
+    else this.#socket.close(lostCode, 'lost')
     return Promise.resolve()
   }
 }

@@ -17,6 +17,8 @@ export interface FollowBusOptions {
   readonly onReady?: ((after: number) => void) | undefined
 }
 
+const againMs = 500
+
 type Source = Extract<Extract<ClientBody, { readonly case: 'subscribe' }>['value']['source'], { readonly case: string }>
 type Heard = Extract<ServerBody, { readonly case: 'message' | 'unsubscribed' | 'error' }>
 
@@ -84,7 +86,7 @@ export class BusReaders {
     const id = body.value.subscription
     const reader = this.#open.get(id)
     if (!reader) return
-    if (body.case === 'error') reader.end = { error: fromWireError(body.value) }
+    if (body.case === 'error') this.#failed(reader, fromWireError(body.value))
     else if (body.case === 'unsubscribed') reader.end = 'finished'
     else this.#take(reader, body.value.envelope)
     reader.wake()
@@ -124,9 +126,23 @@ export class BusReaders {
     } catch (error) {
       // A lost connection is made again, and this with it.
       if (error instanceof AppError && error.code === 'server.unreachable') return
-      reader.end = { error }
+      this.#failed(reader, error)
       reader.wake()
     }
+  }
+
+  /** What passes, such as a server without its database, is tried again behind the last message. */
+  #failed(reader: Reader, error: unknown): void {
+    const { connection } = reader
+    if (connection === null || !(error instanceof AppError && error.retryable)) {
+      reader.end = { error }
+      return
+    }
+    setTimeout(() => {
+      if (reader.connection !== connection || reader.end !== null || !this.#open.has(reader.id)) return
+      reader.connection = null
+      void this.#subscribe(reader, connection)
+    }, againMs)
   }
 
   #take(reader: Reader, wire: Extract<Heard, { readonly case: 'message' }>['value']['envelope']): void {

@@ -6,6 +6,7 @@ import { testServer } from '@slipway/server/app/testing'
 import type { Settings } from '@slipway/protocol/settings'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
+import { openWire } from '../../../tests/testbed/slipway.ts'
 import { connectOperator, type Operator, type OperatorOptions } from './operator.ts'
 import { PermanentFailure } from './operator-job.ts'
 
@@ -128,6 +129,36 @@ export function operatorContract(over: Carrier): void {
       pieces: ['before', 'behind'],
     })
     expect(states).toEqual(['connected', 'reconnecting', 'connected'])
+  })
+
+  test('[SDK-50] comes back when it no longer hears the server, and was not gone', async () => {
+    const bed = await open(over, { operatorStaleSeconds: 2 })
+    await using wire = await openWire(bed.url)
+    const go = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const states: string[] = []
+    const onState: OperatorOptions['onState'] = state => {
+      states.push(state.type)
+      if (state.type === 'reconnecting') wire.mend()
+    }
+    const place = wire.url.replace('http:', new URL(bed.url).protocol)
+    const operator = bed.operator({ onState, timeoutMs: 2_000 }, place)
+    let handOuts = 0
+    operator.subscribe('sum.jobs', async () => {
+      handOuts += 1
+      begun.resolve()
+      await go.promise
+      return 'whole'
+    })
+    const jobId = await bed.submit({})
+    await begun.promise
+    wire.stall()
+    await expect.poll(() => states, { timeout: 20_000 }).toEqual(['connected', 'reconnecting', 'connected'])
+    const { jobs } = bed.server.context.spine
+    expect(await jobs.get('default', jobId)).toMatchObject({ state: 'leased', attempts: 1 })
+    go.resolve()
+    expect(await bed.end(jobId)).toMatchObject({ state: 'done', attempts: 1, result: 'whole' })
+    expect(handOuts).toBe(1)
   })
 
   test('[SDK-36] drains, or gives back what it has', async () => {

@@ -139,7 +139,10 @@ class ConnectedOperator implements Operator {
     const { heartbeatMs } = await connection.ask({ case: 'register', value: this.#registration() }, 'registered')
     this.#beating.abort()
     this.#beating = new AbortController()
-    void this.#beat(connection, { everyMs: Math.max(20, Number(heartbeatMs)), signal: this.#beating.signal })
+    const everyMs = Math.max(20, Number(heartbeatMs))
+    // A server that cannot hear it takes it for lost after three times, so that it comes back before its leases end.
+    connection.watch(everyMs)
+    void this.#beat(connection, { everyMs, signal: this.#beating.signal })
   }
 
   #disconnected({ reason, message }: BusEnd): void {

@@ -10,6 +10,8 @@ export interface ResumeOptions {
   readonly maxAttempts?: number | undefined
   /** First wait between attempts in milliseconds; it doubles up to 10 s. */
   readonly firstDelayMs?: number | undefined
+  /** How often the server is asked whether it is there, 15,000 unless said otherwise; after three times the connection is lost. */
+  readonly pingMs?: number | undefined
 }
 
 /** Where the reader of a stream is: what a socket is asked for as `after`. */
@@ -46,6 +48,7 @@ export interface Reconnecting {
 }
 
 const ceilingMs = 10_000
+const usualPingMs = 15_000
 
 /** Where a reader is, kept from one connection to the next. */
 interface Position<Place> {
@@ -82,7 +85,7 @@ async function* oneConnection<Item, Place extends StreamPlace>(
   options: Resumable<Item, Place>,
   { position, signal }: { readonly position: Position<Place>; readonly signal: AbortSignal },
 ): AsyncGenerator<Item, ConnectionEnd> {
-  const frames = openSocket(client, { path: options.path, after: position.after, signal })
+  const frames = openSocket(client, { ...options, after: position.after, signal })
   let closing: ClosingReason | undefined
   try {
     for (let next = await frames.next(); ; next = await frames.next()) {
@@ -139,12 +142,18 @@ async function backOff<Item, Place extends StreamPlace>(
   await sleep(delayMs, signal)
 }
 
+interface OpenSocketOptions extends Pick<ResumeOptions, 'pingMs'> {
+  readonly path: string
+  readonly after: StreamPlace | undefined
+  readonly signal: AbortSignal
+}
+
 function openSocket(
   client: Client,
-  { path, after, signal }: { path: string; after: StreamPlace | undefined; signal: AbortSignal },
+  { path, after, signal, pingMs = usualPingMs }: OpenSocketOptions,
 ): AsyncGenerator<string, SocketEnd, void> {
   const url = `${client.url.replace(/^http/, 'ws')}${path}${after === undefined ? '' : `?after=${after}`}`
   // Sockets of browsers carry no headers of their own, so the token travels as the name of a subprotocol.
   const protocols = client.token === undefined ? [] : [`slipway.bearer.${encodeURIComponent(client.token)}`]
-  return socketFrames(url, { protocols, signal, pingMs: 15_000, silenceMs: 45_000, capacity: 10_000 })
+  return socketFrames(url, { protocols, signal, pingMs, silenceMs: 3 * pingMs, capacity: 10_000 })
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Settings } from '@slipway/protocol/settings'
-import { openDatabase, type Database } from '#db/database'
+import { openDatabase, type Database, type DatabaseOptions } from '#db/database'
 import { lockFolder } from '#db/folder-lock'
 import { isPostgres } from '#db/place'
 import { Access } from '#features/access/access'
@@ -74,7 +74,7 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   // Servers on one Postgres may share the folder.
   if (!isPostgres(paths.database)) open.use(lockFolder(paths.lock))
   const log = replace.log ?? createLogger(settings)
-  const db = replace.db ?? open.use(await openDatabase(paths.database, { poolSize: settings.databasePoolSize }))
+  const db = replace.db ?? open.use(await openDatabase(paths.database, databaseOptions(settings)))
   const now = (): number => performance.timeOrigin + performance.now()
   const access = replace.access ?? new Access({ db, log, apiToken: settings.apiToken, now })
   open.use(access)
@@ -140,6 +140,10 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
     ...bus,
     relay,
   }
+}
+
+function databaseOptions({ databasePoolSize, databaseTimeoutSeconds }: Settings): DatabaseOptions {
+  return { poolSize: databasePoolSize, timeoutMs: databaseTimeoutSeconds * 1000 }
 }
 
 type BusParts = Pick<Context, 'db' | 'log' | 'spine'> & {

@@ -1,4 +1,5 @@
 import type { Settings } from '@slipway/protocol/settings'
+import { storageTrouble } from '#db/faults'
 import { accessRoutes } from '#features/access/access-routes'
 import { circuitRoutes } from '#features/circuits/circuit-routes'
 import { eventRoutes, eventSockets } from '#features/events/event-routes'
@@ -36,13 +37,15 @@ export interface Served extends Pick<Listener, 'stop'> {
 
 /** Everything that can be asked over the network, at the address of the settings. Throws `config.invalid`. */
 export async function serve(context: Context, { settings, times, stopping }: ServeOptions): Promise<Served> {
+  const pingMs = settings.socketPingSeconds * 1000
   const listener = await createListener({
     handlers: [...systemRoutes(healthSources(context, stopping)), ...featureRoutes(context), ...siteRoutes()],
     sockets: [...eventSockets(context.events, context.runs), ...jobSockets(context.jobs), busSocket(context.shield)],
     settings,
     verifier: context.access.verifier,
     logger: context.log,
-    times,
+    explain: storageTrouble,
+    times: { pingMs, stallMs: 3 * pingMs, ...times },
   })
   try {
     return { url: await listener.listen(), stop: graceMs => listener.stop(graceMs) }

@@ -139,6 +139,8 @@ class OpenTransaction {
 export interface DatabaseOptions {
   /** Most connections to Postgres at a time. */
   readonly poolSize?: number | undefined
+  /** How long a statement on Postgres may take, in milliseconds; the other times of the connection follow from it. */
+  readonly timeoutMs?: number | undefined
 }
 
 /**

@@ -1,3 +1,5 @@
+import { AppError } from '@slipway/protocol/errors'
+
 /** The database did not answer: not there, gone while it worked, or silent for too long. */
 export class DatabaseUnavailable extends Error {
   override readonly name = 'DatabaseUnavailable'
@@ -29,6 +31,16 @@ export function isStorageFault(error: unknown): boolean {
   const { errcode, code } = (error ?? {}) as { readonly errcode?: unknown; readonly code?: unknown }
   if (typeof errcode === 'number') return passingResults.has(errcode & 0xff)
   return typeof code === 'string' && isPassingState(code)
+}
+
+/** Such a fault as whoever asked for something is told of it; null for anything else. */
+export function storageTrouble(error: unknown): AppError | null {
+  if (!isStorageFault(error)) return null
+  return new AppError(
+    'server.busy',
+    'The database does not answer just now, so that nobody knows whether this was done. Try again, with the same idempotency key where there is one.',
+    { cause: error },
+  )
 }
 
 function isPassingState(state: string): boolean {

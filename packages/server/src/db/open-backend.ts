@@ -8,16 +8,19 @@ export interface BackendOptions {
   readonly poolSize?: number | undefined
   /** Whether statements may take as long as they like. */
   readonly isPatient?: boolean | undefined
+  /** How long any other statement may take, in milliseconds. */
+  readonly timeoutMs?: number | undefined
 }
 
 const usualPoolSize = 10
+const usualTimeoutMs = 30_000
 
 export async function openBackend(place: string, options: BackendOptions): Promise<Backend> {
   if (!isPostgres(place)) return openSqlite(place)
   // Loaded where it is needed, so that a server on SQLite does not start later for it.
   const { openPostgres } = await import('./postgres.ts')
-  const { poolSize = usualPoolSize, isPatient = false } = options
-  return openPostgres({ url: place, poolSize, isPatient })
+  const { poolSize = usualPoolSize, isPatient = false, timeoutMs = usualTimeoutMs } = options
+  return openPostgres({ url: place, poolSize, isPatient, timeoutMs })
 }
 
 /** What a failure to use a Postgres is to the person who set it. Nothing in it tells the password. */

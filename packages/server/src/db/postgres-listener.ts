@@ -3,11 +3,10 @@ import pg from 'pg'
 import type { Channel, NoticeHandler } from './backend.ts'
 import { DatabaseUnavailable } from './faults.ts'
 import { Handlers } from './handlers.ts'
+import { lossSettings, postgresTimes } from './postgres-times.ts'
 
 const firstPauseMs = 100
 const longestPauseMs = 5_000
-// A connection that a network has silently dropped brings no notification and no error either.
-const heartbeatMs = 10_000
 const joinWithinMs = 15_000
 // What cut one server off may have cut off all, as a restart of Postgres does. Each is back after its longest pause.
 const returningMs = 2 * longestPauseMs
@@ -20,6 +19,7 @@ const returningMs = 2 * longestPauseMs
  */
 export class PostgresListener implements AsyncDisposable {
   readonly #options: pg.ClientConfig
+  readonly #timeoutMs: number
   readonly #handlers = new Handlers()
   readonly #stop = new AbortController()
   #working: Promise<void> | null = null
@@ -29,8 +29,9 @@ export class PostgresListener implements AsyncDisposable {
   /** As `performance.now()` says it. */
   #tellsFrom = Infinity
 
-  constructor(options: pg.ClientConfig) {
+  constructor(options: pg.ClientConfig, { timeoutMs }: { readonly timeoutMs: number }) {
     this.#options = options
+    this.#timeoutMs = timeoutMs
   }
 
   listen(channel: Channel, handler: NoticeHandler): Disposable {
@@ -78,6 +79,8 @@ export class PostgresListener implements AsyncDisposable {
   /** One connection; rejects when it is lost or no longer needed. */
   async #connected(): Promise<never> {
     const client = new pg.Client(this.#options)
+    // A connection that a network has silently dropped brings no notification and no error either.
+    const { heartbeatMs } = postgresTimes(this.#timeoutMs)
     const lost = new Promise<never>((_resolve, reject) => {
       client.on('error', reject)
       client.on('end', () => reject(new Error('The connection was closed.')))
@@ -85,6 +88,7 @@ export class PostgresListener implements AsyncDisposable {
     lost.catch(() => undefined)
     try {
       await client.connect()
+      await client.query(`select ${lossSettings(this.#timeoutMs)}`)
       client.on('notification', ({ channel, payload }) => this.#handlers.tell(channel, payload ?? ''))
       // Of a first connection nobody can say that it broke together with those of others.
       this.#tellsFrom = this.#tellsFrom === Infinity ? 0 : performance.now() + returningMs

@@ -3,6 +3,7 @@ import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kyse
 import { DatabaseUnavailable } from './faults.ts'
 import type { Sockets } from './postgres-sockets.ts'
 import { decodeText, encodeText } from './postgres-text.ts'
+import { lossSettings, postgresTimes } from './postgres-times.ts'
 
 export interface PostgresOptions {
   readonly url: string
@@ -10,16 +11,9 @@ export interface PostgresOptions {
   readonly poolSize: number
   /** Whether statements may take as long as they like, as changes of the schema must. */
   readonly isPatient: boolean
+  /** How long a statement may take, in milliseconds. */
+  readonly timeoutMs: number
 }
-
-/** How long things may take, in milliseconds. */
-const connectMs = 10_000
-// Postgres ends a statement first; the longer time here notices a database that does not answer at all.
-const statementMs = 30_000
-const answerMs = 40_000
-const heartbeatAnswerMs = 5_000
-// A server that stops in the middle of a transaction must not keep others from the rows that it has locked.
-const idleInTransactionMs = 15_000
 
 /**
  * Connections that open as they are needed, and anew after the database was gone. Every failure that is not Postgres'
@@ -29,11 +23,11 @@ export function openPool(options: PostgresOptions, sockets: Sockets): PostgresPo
   // The pool waits for the promise before it hands the connection out.
   const onConnect = (client: pg.ClientBase): unknown => prepareSession(client, options)
   const pool = new pg.Pool({
-    ...clientOptions(options.url, sockets),
+    ...clientOptions(options, sockets),
     max: options.poolSize,
     // Statements that do not wait for each other's results travel together.
     pipeline: true,
-    ...(options.isPatient ? {} : { query_timeout: answerMs }),
+    ...(options.isPatient ? {} : { query_timeout: postgresTimes(options.timeoutMs).answerMs }),
     onConnect,
   })
   // A connection that breaks while nobody uses it is replaced at the next use.
@@ -46,15 +40,15 @@ export function openPool(options: PostgresOptions, sockets: Sockets): PostgresPo
   }
 }
 
-export function listenerOptions({ url }: PostgresOptions, sockets: Sockets): pg.ClientConfig {
-  return { ...clientOptions(url, sockets), query_timeout: heartbeatAnswerMs }
+export function listenerOptions(options: PostgresOptions, sockets: Sockets): pg.ClientConfig {
+  return { ...clientOptions(options, sockets), query_timeout: postgresTimes(options.timeoutMs).heartbeatAnswerMs }
 }
 
-function clientOptions(url: string, sockets: Sockets): pg.ClientConfig {
+function clientOptions({ url, timeoutMs }: PostgresOptions, sockets: Sockets): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: 'slipway',
-    connectionTimeoutMillis: connectMs,
+    connectionTimeoutMillis: postgresTimes(timeoutMs).connectMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     stream: sockets.create,
@@ -67,10 +61,12 @@ function clientOptions(url: string, sockets: Sockets): pg.ClientConfig {
  * while its table is small and keeps the plan when it is large, reading all of it for a few rows; every statement here
  * finds its rows by an index, and is told so. Compiling them would cost more than it saves.
  */
-async function prepareSession(client: pg.ClientBase, { isPatient }: PostgresOptions): Promise<void> {
+async function prepareSession(client: pg.ClientBase, { isPatient, timeoutMs }: PostgresOptions): Promise<void> {
+  const { statementMs, idleInTransactionMs } = postgresTimes(timeoutMs)
   await client.query(
     `select set_config('statement_timeout', '${isPatient ? 0 : statementMs}', false),
       set_config('idle_in_transaction_session_timeout', '${idleInTransactionMs}', false),
+      ${lossSettings(timeoutMs)},
       case when current_setting('synchronous_commit') <> 'remote_apply'
         then set_config('synchronous_commit', 'on', false) end,
       set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),

@@ -13,7 +13,7 @@ export function openPostgres(options: PostgresOptions): Backend {
   const sockets = new Sockets()
   const kysely = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: openPool(options, sockets) }) })
   const turn = turns()
-  const listener = new PostgresListener(listenerOptions(options, sockets))
+  const listener = new PostgresListener(listenerOptions(options, sockets), options)
   return {
     dialect: 'postgres',
     kysely,

@@ -8,10 +8,13 @@ export interface ErrorAnswer {
   readonly isBug: boolean
 }
 
+/** What an error of another part of the server is to a caller; null where it is nothing to them. */
+export type Explain = (error: unknown) => AppError | null
+
 /** The one place where an error becomes a reply. What is no `AppError` says nothing of itself to the outside. */
-export function errorAnswer(error: unknown, correlationId: string): ErrorAnswer {
-  const isFull = isDiskFull(error)
-  const known = error instanceof AppError ? error : isFull ? diskFull(error) : fromFramework(error)
+export function errorAnswer(error: unknown, correlationId: string, explain: Explain = () => null): ErrorAnswer {
+  const trouble = error instanceof AppError ? null : isDiskFull(error) ? diskFull(error) : explain(error)
+  const known = error instanceof AppError ? error : (trouble ?? fromFramework(error))
   const code = known?.code ?? 'internal'
   const body: ErrorReply = {
     error: {
@@ -26,8 +29,8 @@ export function errorAnswer(error: unknown, correlationId: string): ErrorAnswer 
     status: errorCodes[code].status,
     body,
     headers: headersOf(code, known),
-    // A full disk is for whoever runs the server to hear of, too.
-    isBug: !known || code === 'internal' || isFull,
+    // What keeps the server from its work is for whoever runs it to hear of, too.
+    isBug: !known || code === 'internal' || trouble !== null,
   }
 }
 

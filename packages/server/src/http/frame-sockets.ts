@@ -8,7 +8,10 @@ export type Frame = Uint8Array | string
 
 /** One client's socket that speaks frames of its own, both ways. */
 export interface FrameSocket {
-  /** What the client sends, in order. While nobody takes it, nothing more is read from the client. Ends when it leaves. */
+  /**
+   * What the client sends, in order. While nobody takes it, nothing more is read from the client. Ends when it has left,
+   * so that it is known by then how.
+   */
   frames(): AsyncGenerator<Frame, void, void>
   /** Sends at once, whatever waits for the client already; nothing once it has left. */
   send(frame: Frame): void
@@ -73,7 +76,7 @@ export async function serveFrames(client: WebSocket, route: FrameSocketRoute, op
     if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') route.onTooLarge()
     client.terminate()
   })
-  const stopPings = keepAlive(client, times.pingMs)
+  const stopPings = keepAlive(client, times)
   try {
     const { code, reason } = await route.serve(new ClientFrames(client, route, times), {
       identity: options.identity,
@@ -127,7 +130,7 @@ class ClientFrames implements FrameSocket {
       if (frame !== undefined) {
         if (this.#client.isPaused && this.#arrived.length < framesAhead / 2) this.#client.resume()
         yield frame
-      } else if (this.#client.readyState !== this.#client.OPEN) return
+      } else if (this.#client.readyState === this.#client.CLOSED) return
       else
         await new Promise<void>(resolve => {
           this.#wake = resolve

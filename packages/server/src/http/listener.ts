@@ -7,7 +7,7 @@ import type { Settings } from '@slipway/protocol/settings'
 import type { Logger } from '#observe/log'
 import { requestAnswered, requestCrashed } from '#observe/server-log'
 import { checkScope, nobody, tokenOf, type Identity, type Verifier } from './authenticate.ts'
-import { errorAnswer } from './error-edge.ts'
+import { errorAnswer, type Explain } from './error-edge.ts'
 import { createGuard, type Guard } from './guard.ts'
 import type { Handler } from './handler.ts'
 import { addRoutes } from './routes.ts'
@@ -44,6 +44,8 @@ export interface ListenerOptions {
   readonly settings: ListenerSettings
   readonly verifier: Verifier
   readonly logger: Logger
+  /** What errors of other parts of the server are to callers. */
+  readonly explain?: Explain | undefined
   readonly times?: Partial<ListenerTimes> | undefined
 }
 
@@ -59,11 +61,12 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const { settings, verifier, logger } = options
   const times = { ...usualTimes, ...options.times }
   const stopping = new AbortController()
-  const app = newFastify(settings, times)
+  const explain = options.explain ?? (() => null)
+  const app = newFastify(settings, { times, explain })
   const shared = { stopping: stopping.signal, times, logger, verifier }
   const addSockets = options.sockets?.length ? await openSockets(app, { ...shared, sockets: options.sockets }) : null
   await addGuard(app, { ...shared, guard: createGuard(settings), settings })
-  addEdges(app, logger)
+  addEdges(app, { logger, explain })
   addRoutes(app, { ...shared, handlers: options.handlers })
   addSockets?.()
   return {
@@ -88,7 +91,10 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 }
 
-function newFastify(settings: ListenerSettings, times: ListenerTimes): FastifyInstance {
+function newFastify(
+  settings: ListenerSettings,
+  { times, explain }: { readonly times: ListenerTimes; readonly explain: Explain },
+): FastifyInstance {
   return fastify({
     logger: false,
     bodyLimit: settings.maxBodyBytes,
@@ -108,7 +114,7 @@ function newFastify(settings: ListenerSettings, times: ListenerTimes): FastifyIn
     // Routes are checked by the contract's own schemas. The usual compilers take longer to load than all routes.
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     clientErrorHandler: refuseBrokenRequest,
-    frameworkErrors: (error, request, reply) => answerError(reply, error, request.id),
+    frameworkErrors: (error, request, reply) => answerError(reply, error, { id: request.id, explain }),
   })
 }
 
@@ -197,12 +203,15 @@ function tooManyRequests(seconds: number): AppError {
 }
 
 /** Where errors and unknown paths end, and where each request is counted. */
-function addEdges(app: FastifyInstance, logger: Logger): void {
+function addEdges(
+  app: FastifyInstance,
+  { logger, explain }: { readonly logger: Logger; readonly explain: Explain },
+): void {
   app.setErrorHandler((error, request, reply) => {
-    const isBug = answerError(reply, error, request.id)
+    const isBug = answerError(reply, error, { id: request.id, explain })
     if (isBug) requestCrashed(logger, { requestId: request.id, route: request.routeOptions.url ?? request.url, error })
   })
-  app.setNotFoundHandler((request, reply) => answerError(reply, unknownRoute(request), request.id))
+  app.setNotFoundHandler((request, reply) => answerError(reply, unknownRoute(request), { id: request.id, explain }))
   app.addHook('onResponse', (request, reply, done) => {
     requestAnswered(logger, {
       requestId: request.id,
@@ -215,8 +224,12 @@ function addEdges(app: FastifyInstance, logger: Logger): void {
   })
 }
 
-function answerError(reply: FastifyReply, error: unknown, id: string): boolean {
-  const { status, body, headers, isBug } = errorAnswer(error, id)
+function answerError(
+  reply: FastifyReply,
+  error: unknown,
+  { id, explain }: { readonly id: string; readonly explain: Explain },
+): boolean {
+  const { status, body, headers, isBug } = errorAnswer(error, id, explain)
   void reply.code(status).headers(headers).type('application/json; charset=utf-8').send(JSON.stringify(body))
   return isBug
 }

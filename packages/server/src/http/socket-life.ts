@@ -23,14 +23,27 @@ export async function moved(client: WebSocket, stallMs: number): Promise<void> {
   ])
 }
 
-/** Ends clients that have not answered the last ping: their connection is dead without anybody having said so. */
-export function keepAlive(client: WebSocket, pingMs: number): () => void {
+/**
+ * Ends clients that have not answered the last ping: their connection is dead without anybody having said so. Where
+ * something waits for the client the ping waits behind it, so that one that takes nothing of it has `stallMs`.
+ */
+export function keepAlive(client: WebSocket, { pingMs, stallMs }: SocketTimes): () => void {
   let answered = true
-  client.on('pong', () => (answered = true))
+  /** How much waited when it last became less, and since when. */
+  let stuck: { readonly waiting: number; readonly since: number } | null = null
+  const isDead = (waiting: number): boolean => {
+    if (waiting === 0) return true
+    if (stuck === null || waiting < stuck.waiting) stuck = { waiting, since: performance.now() }
+    return performance.now() - stuck.since >= stallMs
+  }
+  client.on('pong', () => {
+    answered = true
+    stuck = null
+  })
   const timer = setInterval(() => {
     // Nothing is read from a client that is ahead of the server, so that its answers wait too.
     if (client.isPaused) return
-    if (!answered && client.bufferedAmount === 0) return client.terminate()
+    if (!answered && isDead(client.bufferedAmount)) return client.terminate()
     answered = false
     client.ping()
   }, pingMs)

@@ -3,6 +3,7 @@ import { sleep } from '@slipway/kit/abort'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import type { FrameSocketRoute } from './frame-sockets.ts'
 import { socketRoute, type SocketRoute } from './sockets.ts'
 import { testListener } from './testing.ts'
 
@@ -140,6 +141,32 @@ describe('sockets', () => {
     await over.promise
     await sleep(20)
     expect(server.lines.filter(line => line.includes('crashed'))).toEqual([])
+    client.terminate()
+  })
+
+  test.each([
+    ['nothing', 0],
+    // More than the systems between the two take.
+    ['something', 30_000_000],
+  ])('[HTTP-30] a client that is not there any more is ended, with %s on its way', async (_what, size) => {
+    const over = Promise.withResolvers<unknown>()
+    const silent: FrameSocketRoute = {
+      path: '/ws/:id',
+      scope: 'read:jobs',
+      maxFrameBytes: 1024,
+      maxWaitingBytes: 100_000_000,
+      serve: async (client, { signal }) => {
+        if (size > 0) client.send(new Uint8Array(size))
+        await sleep(60_000, signal).catch(over.resolve)
+        return { code: 1000, reason: 'finished' }
+      },
+      onTooLarge: () => undefined,
+    }
+    await using server = await testListener({ sockets: [silent], times: { pingMs: 50, stallMs: 300 } })
+    const client = new WebSocket(address(server.url))
+    await once(client, 'open')
+    client.pause()
+    expect(await over.promise).toMatchObject({ message: 'The client has left.' })
     client.terminate()
   })
 

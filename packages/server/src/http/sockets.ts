@@ -88,7 +88,7 @@ export async function serveSocket(
     if ((data as Buffer).length > mostReceived) return client.close(1009, 'too large')
     if (!isBinary && (data as Buffer).toString() === 'ping' && client.bufferedAmount < mostBuffered) client.send('pong')
   })
-  const stopPings = keepAlive(client, options.times.pingMs)
+  const stopPings = keepAlive(client, options.times)
   const close = (reason: ClosingReason): void => closeWith(client, reason, (options.closing ?? usualClosing)(reason))
   try {
     const socket: Socket = { send: frame => sendFrame(client, frame, options.times.stallMs) }

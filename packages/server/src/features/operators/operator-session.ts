@@ -115,6 +115,7 @@ export class Session implements OperatorSession {
   #isPaused = false
   #isDraining = false
   #hasFaults = false
+  #lapsedAt = -Infinity
   #heardAt: number
   #touchedAt: number
   #work: Promise<void> = Promise.resolve()
@@ -232,7 +233,8 @@ export class Session implements OperatorSession {
     const row = await findOperator(this.#deps.db.read, this.key)
     if (this.isOver) return
     if (row?.session !== this.id) {
-      if (!this.#options.isOurs) return this.end(row === undefined ? 'deleted' : 'replaced')
+      // Without a session, a server took it for lost while this one could not say that it is there. It may come back.
+      if (!this.#options.isOurs) return this.end(!row ? 'deleted' : row.session === null ? 'stale' : 'replaced')
       // Another server stopped, or took it for lost.
       await this.#options.enter()
       return
@@ -272,8 +274,16 @@ export class Session implements OperatorSession {
       if (!this.#drop(held) || this.isOver) return
       const { state, reason } = await jobs.get(this.key.organisation, held.jobId)
       link.cancelled(held.jobId, reason ?? `It is ${state}.`)
-      if (state !== 'cancelled' && state !== 'expired') await this.#fault('A lease ended without an answer.')
+      if (state !== 'cancelled' && state !== 'expired') await this.#lapsed()
     }
+  }
+
+  /** A lease ended without an answer. What takes several at a time, such as a cut network, has gone wrong once. */
+  async #lapsed(): Promise<void> {
+    const now = this.#deps.now()
+    if (now - this.#lapsedAt < this.leaseMs) return
+    this.#lapsedAt = now
+    await this.#fault('A lease ended without an answer.')
   }
 
   async #lease(): Promise<void> {

@@ -251,6 +251,32 @@ onDatabases('operators', databases => {
     ])
   })
 
+  test('[OPERATOR-42] leases that end together without an answer are one failure', async () => {
+    const bed = operatorBed(await databases.open())
+    await bed.publish(6)
+    const link = new TestLink()
+    await bed.operators.connect(acme, registration({ maxParallelJobs: 6 }), link)
+    await link.gets(6)
+    bed.clock.time += 31_000
+    await bed.spine.settle()
+    await link.until(({ cancels }) => cancels.length >= 6)
+    await expect.poll(() => bed.operators.list(acme)).toMatchObject([{ faults: 1, status: 'online' }])
+  })
+
+  test('[OPERATOR-40] one that another server took for lost may come back', async () => {
+    const bed = operatorBed(await databases.open())
+    const link = new TestLink()
+    await bed.operators.connect(acme, registration(), link)
+    const later = { ...bed, clock: { time: bed.clock.time + 70_000 } }
+    await secondServer(later).look()
+    await link.until(({ closed }) => closed !== null)
+    expect(link.closed).toBe('stale')
+    const again = new TestLink()
+    await bed.operators.connect(acme, registration(), again)
+    expect(await bed.operators.list(acme)).toMatchObject([{ status: 'online' }])
+    expect(again.closed).toBeNull()
+  })
+
   test('[OPERATOR-12] loses an operator that is not heard of, also one of a server that is gone', async () => {
     const bed = operatorBed(await databases.open())
     const [silent, loud] = [new TestLink(), new TestLink()]

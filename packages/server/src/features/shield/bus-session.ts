@@ -10,6 +10,7 @@ import {
   type ServerBodyInit,
 } from '@slipway/protocol/bus/frames'
 import { AppError } from '@slipway/protocol/errors'
+import { storageTrouble } from '#db/faults'
 import type { LinkEnd, Operators } from '#features/operators/operators'
 import type { JobCarrier, Spine } from '#features/spine/spine'
 import { checkScope, type Identity } from '#http/authenticate'
@@ -313,13 +314,17 @@ export class BusSession {
   ): void {
     const { counters, log } = this.#deps
     if (!(error instanceof AppError)) frameFailed(log, { ...this.#fields, frame, error })
-    const known = error instanceof AppError ? error : new AppError('internal', `Something went wrong (${this.#id}).`)
+    const known = error instanceof AppError ? error : (storageTrouble(error) ?? this.#unknown())
     const { code, message, retryable } = known
     counters.refuse(code)
     frameRefused(log, { ...this.#fields, code, frame })
     const retryAfterMs = retryAfter(known)
     const wait = retryAfterMs === null ? {} : { retryAfterMs: BigInt(retryAfterMs) }
     this.#send({ case: 'error', value: { code, message, retryable, subscription, ...wait } }, replyTo)
+  }
+
+  #unknown(): AppError {
+    return new AppError('internal', `Something went wrong (${this.#id}).`)
   }
 
   /** Clients that go on sending what is refused are let go. */
