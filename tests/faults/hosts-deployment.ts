@@ -4,6 +4,7 @@ import { temporaryDataFolder } from '@slipway/server/app/testing'
 import { inject } from 'vitest'
 import { launchChildServer, type LaunchedServer } from '../testbed/child-server.ts'
 import { openHosts, type Host, type Hosts } from '../testbed/hosts.ts'
+import { startNats, type NatsServer } from '../testbed/nats.ts'
 import { startPostgres, type PostgresServer } from '../testbed/postgres.ts'
 import { Speaker } from './hosts-said.ts'
 
@@ -19,16 +20,24 @@ const settings = {
   SLIPWAY_LEASE_SECONDS: '2',
   SLIPWAY_SPINE_LEASE_SECONDS: '2',
   SLIPWAY_OPERATOR_STALE_SECONDS: '2',
-  SLIPWAY_DATABASE_TIMEOUT_SECONDS: '3',
+  SLIPWAY_DATABASE_TIMEOUT_SECONDS: '2',
   SLIPWAY_SOCKET_PING_SECONDS: '1',
   SLIPWAY_RATE_LIMIT_PER_MINUTE: '1000000',
   SLIPWAY_LOG_LEVEL: 'warn',
 }
 
+/** The broker's own times: without them it would take minutes to see that somebody is cut off. */
+const brokerSettings = 'ping_interval: "1s"\nping_max: 2'
+const brokerPort = 4222
+
 export interface ServerOnHost {
   readonly host: Host
   readonly url: string
   readonly process: LaunchedServer
+}
+
+export interface NatsOnHost extends NatsServer {
+  readonly host: Host
 }
 
 export interface SpeakerOnHost extends Speaker {
@@ -85,6 +94,18 @@ export class Deployment implements AsyncDisposable {
     const server = { host, url: `http://${host.address}:${port}`, process }
     this.servers.push(server)
     return server
+  }
+
+  /** A NATS server, to which servers that are added with its URL connect. */
+  async addBroker(name: string): Promise<NatsOnHost> {
+    const host = await this.hosts.add(name)
+    const broker = await startNats({
+      host: host.address,
+      port: brokerPort,
+      settings: brokerSettings,
+      command: [...host.prefix, 'nats-server'],
+    })
+    return Object.assign(this.#open.use(broker), { host })
   }
 
   /** An operator of the server at `url`. */

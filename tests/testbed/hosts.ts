@@ -5,6 +5,8 @@ import { promisify } from 'node:util'
 export interface Host {
   readonly name: string
   readonly address: string
+  /** What comes before a command line that is to run in it. It becomes the program, so that its process id is that one's. */
+  readonly prefix: readonly string[]
   /** Starts a real program in it. */
   start(command: string, parameters: readonly string[], options?: SpawnOptions): ChildProcess
 }
@@ -117,7 +119,7 @@ async function addHost(options: {
   return {
     name,
     address,
-    // It becomes the program, so that its process id is the program's.
+    prefix: ['nsenter', netOf(space)],
     start: (command, parameters, started = {}) => spawn('nsenter', [netOf(space), command, ...parameters], started),
   }
 }

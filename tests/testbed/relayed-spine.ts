@@ -53,6 +53,7 @@ export async function relayedSpine(url: string, options: Partial<DatabaseSpineOp
   })
   const shield = new Shield({ db, spine, operators, log, now, terms })
   const relay = new NatsRelay({
+    pingMs: 10_000,
     url,
     replicas: 1,
     verifier: access.verifier,

@@ -287,7 +287,7 @@ export const settings = {
     yaml: 'server.socket_ping_seconds',
     type: z.coerce.number().min(0.1).max(3600),
     fallback: 20,
-    says: 'How often the client of a socket is asked whether it is there. One that has not answered by the next time is cut, or after three times while something waits for it.',
+    says: 'How often the client of a socket is asked whether it is there. One that has not answered by the next time is cut, or after three times while something waits for it. A NATS broker is asked twice as often, and counts as lost when it has not answered twice.',
   },
   operatorStaleSeconds: {
     variables: ['SLIPWAY_OPERATOR_STALE_SECONDS'],

@@ -200,7 +200,7 @@ function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => nu
 
 async function openRelay(
   { log, access, shield }: Pick<Context, 'log' | 'access' | 'shield'>,
-  { natsUrl, natsReplicas, busMaxFrameBytes, busMaxWaitingBytes }: Settings,
+  { natsUrl, natsReplicas, busMaxFrameBytes, busMaxWaitingBytes, socketPingSeconds }: Settings,
 ): Promise<NatsRelay | null> {
   if (natsUrl === null) return null
   const { NatsRelay } = await import('#features/spine/adapters/nats-relay')
@@ -210,6 +210,7 @@ async function openRelay(
     verifier: access.verifier,
     maxFrameBytes: busMaxFrameBytes,
     maxWaitingBytes: busMaxWaitingBytes,
+    pingMs: socketPingSeconds * 500,
     serve: (socket, request) => shield.serve(socket, request),
     log,
   })

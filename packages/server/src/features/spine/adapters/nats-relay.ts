@@ -23,6 +23,8 @@ export interface NatsRelayDeps {
   readonly verifier: Verifier & { readonly isClosed: () => Promise<boolean> }
   readonly maxFrameBytes: number
   readonly maxWaitingBytes: number
+  /** How often the broker is asked whether it is there. One that has not answered twice counts as lost. */
+  readonly pingMs: number
   /** Serves one client to its end. */
   readonly serve: (socket: FrameSocket, request: FrameRequest & { readonly carrier: JobCarrier }) => Promise<FrameEnd>
   readonly log: Logger
@@ -32,8 +34,6 @@ export interface NatsRelayDeps {
 export type BrokerState = { readonly isConnected: true } | { readonly isConnected: false; readonly why: string }
 
 const connectMs = 5_000
-/** A broker that does not answer twice that often counts as lost. */
-const pingMs = 10_000
 const backoff = { firstMs: 200, ceilingMs: 5_000 }
 /** A connection that lasted so long was a good one. */
 const goodMs = 1_000
@@ -100,7 +100,7 @@ export class NatsRelay implements AsyncDisposable {
         // Whatever was under way is settled by a new beginning.
         reconnect: false,
         timeout: connectMs,
-        pingInterval: pingMs,
+        pingInterval: this.#deps.pingMs,
         maxPingOut: 2,
       })
       const { info } = nc
