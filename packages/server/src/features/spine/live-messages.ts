@@ -17,6 +17,8 @@ export class LiveMessages implements Disposable {
   /** The reader is busy with the log, which costs nobody anything. */
   #isLooking = false
   #isCut = false
+  /** How many gaps there were before what is offered when it last looked, or is to look. */
+  #gaps = 0
   #wake: (() => void) | null = null
 
   constructor(bounds: LiveBounds, signal: AbortSignal) {
@@ -25,9 +27,13 @@ export class LiveMessages implements Disposable {
     signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
-  offer(message: Message): void {
-    // Whoever is still reading the log finds it there.
+  /** `gaps` says how often messages before this one were not offered: those are in the log. */
+  offer(message: Message, gaps: number): void {
+    const isBehindGap = gaps !== this.#gaps
+    this.#gaps = gaps
+    // Whoever is still to read the log finds it there.
     if (this.#mustLook || this.#isCut) return
+    if (isBehindGap) return this.look()
     this.#waiting.push(message)
     this.#bytes += message.payload.byteLength
     if (this.#waiting.length > this.#bounds.messages || this.#bytes > this.#bounds.bytes) {

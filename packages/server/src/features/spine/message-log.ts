@@ -49,6 +49,9 @@ export class MessageLog {
   readonly #deps: MessageLogDeps
   readonly #readers = new Map<string, Set<LiveMessages>>()
   readonly #drafts = new WeakMap<Tx, MessageDraft[]>()
+  /** The newest number that was offered to readers here, and how often some before such a one were not. */
+  #last = 0
+  #gaps = 0
 
   constructor(deps: MessageLogDeps) {
     this.#deps = deps
@@ -184,12 +187,18 @@ export class MessageLog {
     if (readers?.size === 0) this.#readers.delete(key)
   }
 
+  /**
+   * Numbers have no gaps: what lies between two was committed by another server, or is told out of turn. Its own notice
+   * may still be on its way, so that readers look into the log for it before they go on.
+   */
   #publish(stored: readonly StoredMessage[]): void {
+    if (stored[0]?.message.seq !== this.#last + 1) this.#gaps += 1
+    this.#last = Math.max(this.#last, stored.at(-1)?.message.seq ?? 0)
     if (this.#readers.size === 0) return
     for (const { organisation, message } of stored) {
       const keys = [subjectOf(organisation, message.topic)]
       if (message.job_id !== undefined) keys.push(jobKey(message.job_id))
-      for (const key of keys) for (const reader of this.#readers.get(key) ?? []) reader.offer(message)
+      for (const key of keys) for (const reader of this.#readers.get(key) ?? []) reader.offer(message, this.#gaps)
     }
   }
 }

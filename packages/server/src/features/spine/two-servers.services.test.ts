@@ -69,6 +69,31 @@ describe.skipIf(why !== null)(`two servers on one Postgres${why === null ? '' : 
     expect(await servers[0].jobs.queues(organisation)).toMatchObject([{ open: 0, finished: 300 }])
   })
 
+  test('[SPINE-24] a reader misses nothing of what both write at the same time', async () => {
+    const url = await postgresUrl()
+    const servers = [await openServer(url), await openServer(url)] as const
+    const [topics, count] = [['input.one', 'input.two'] as const, 400]
+    const signal = AbortSignal.timeout(60_000)
+    const reading = servers.flatMap(spine =>
+      topics.map(topic =>
+        take(spine.messages.follow({ organisation, topics: [topic], after: 0, signal }), count).then(deliveries =>
+          deliveries.map(delivery => delivery.type === 'message' && delivery.message.seq),
+        ),
+      ),
+    )
+    const publish = async (spine: DatabaseSpine, at: number): Promise<void> => {
+      for (let n = 0; n < count; n++) {
+        const topic = topics[(n + at) % 2] ?? topics[0]
+        await spine.messages.publish(organisation, { topic, type: 'event', schema: jobSchema, payload: bytes(n) })
+      }
+    }
+    await Promise.all(servers.map(publish))
+    const [one, two, ...others] = await Promise.all(reading)
+    expect(others).toEqual([one, two])
+    const all = [...(one ?? []), ...(two ?? [])].map(Number).sort((a, b) => a - b)
+    expect(all).toEqual(Array.from({ length: 2 * count }, (_, index) => index + 1))
+  })
+
   test('[SPINE-36] a cancellation and a schema reach the other server', async () => {
     const url = await postgresUrl()
     const [one, two] = [await openServer(url), await openServer(url)]
