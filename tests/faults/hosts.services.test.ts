@@ -15,7 +15,7 @@ import { openRandom } from './random.ts'
 const why = whyNoHosts() ?? whyNoPostgres() ?? whyNoNats()
 const patient = { timeout: 30_000, interval: 50 }
 /** Longer than everything that is waited for. */
-const cutMs = [3_500, 4_500] as const
+const cutMs = [3_000, 3_600] as const
 
 interface Link {
   readonly name: string
