@@ -10,10 +10,11 @@ const programs = {
   migrate: 'packages/server/src/app/migrate.ts',
   cli: 'packages/cli/src/main.ts',
 }
-/** What runs inside a sandbox is given to it file by file, so each is whole by itself. */
-const sandboxPrograms = {
+/** What runs inside a sandbox or on a thread is loaded by itself, so each is whole. */
+const wholePrograms = {
   'pyodide-host.js': 'packages/runner/src/pyodide-host.ts',
   'policy-worker.js': 'packages/server/src/features/shield/policy-worker.ts',
+  'mapping-worker.js': 'packages/server/src/features/mappings/mapping-worker.ts',
 }
 const files = { 'slipway_runner.py': 'packages/runner/src/slipway_runner.py' }
 const folders = { page: 'packages/server/src/app/page', docs: 'packages/server/src/http/docs' }
@@ -79,7 +80,7 @@ await build({
   minifySyntax: true,
   minifyWhitespace: true,
 })
-for (const [name, source] of Object.entries(sandboxPrograms)) {
+for (const [name, source] of Object.entries(wholePrograms)) {
   await build({ ...options, entryPoints: [source], outfile: `${out}/${name}` })
 }
 for (const [name, source] of Object.entries(files)) copyFileSync(source, `${out}/${name}`)

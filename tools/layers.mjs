@@ -17,10 +17,11 @@ export const purePackages = ['kit', 'protocol', 'engine', 'sdk']
 /** Inside the server: folder -> folders it may import. */
 export const serverFolders = {
   app: ['features', 'http', 'db', 'observe'],
-  features: ['http', 'db', 'observe'],
+  features: ['http', 'db', 'observe', 'threads'],
   http: ['observe'],
   db: ['observe'],
   observe: [],
+  threads: [],
 }
 
 /** Feature -> features whose front file it may import. */

@@ -16,6 +16,7 @@ import {
   type Models,
   type ModelsConfig,
 } from '#features/models/models'
+import { Mappings } from '#features/mappings/mappings'
 import { Operators, parseProxies, type ProxiesConfig } from '#features/operators/operators'
 import { Plans, type PlanRuns } from '#features/plans/plans'
 import { InputUpload } from '#features/runs/input-upload'
@@ -31,6 +32,7 @@ import { DatabaseSpine } from '#features/spine/database-spine'
 import type { NatsRelay } from '#features/spine/adapters/nats-relay'
 import type { Spine } from '#features/spine/spine'
 import { createLogger, type Logger } from '#observe/log'
+import { mappingThreadReplaced } from '#observe/mappings-log'
 import { pathsOf, type Environment, type Paths } from './config.ts'
 import { makeDataFolder } from './data-folder.ts'
 import { lazily, type Lazy } from './lazily.ts'
@@ -156,26 +158,41 @@ async function openBus(
   { db, log, now, spine, env, paths }: BusParts,
   { settings, replace, open }: Pick<ContextOptions, 'settings' | 'replace' | 'open'>,
 ): Promise<Pick<Context, 'operators' | 'circuits' | 'shield'>> {
+  const mappings = open.use(openMappings(log, settings))
   const operators =
     replace.operators ??
     new Operators({
       db,
       spine,
+      mappings,
       log,
       now,
       leaseMs: settings.spineLeaseSeconds * 1000,
       staleMs: settings.operatorStaleSeconds * 1000,
       quarantineAfterFaults: settings.operatorFaults,
+      mostOperators: settings.operatorMax,
       leastStage: settings.operatorStage,
       proxies: await readProxies(paths),
       env,
     })
   open.use(operators)
-  const circuits = replace.circuits ?? new Circuits({ db, spine, operators, log, now })
+  const circuits = replace.circuits ?? new Circuits({ db, spine, operators, mappings, log, now })
   open.use(circuits)
   const shield = replace.shield ?? new Shield({ db, spine, operators, log, now, terms: shieldTerms(settings) })
   open.use(shield)
   return { operators, circuits, shield }
+}
+
+function openMappings(log: Logger, settings: Settings): Mappings {
+  return new Mappings({
+    terms: {
+      workers: settings.mappingWorkers,
+      timeoutMs: settings.mappingTimeoutMs,
+      memoryBytes: settings.mappingMemoryBytes,
+      queue: settings.mappingQueue,
+    },
+    onReplaced: (why, organisation) => mappingThreadReplaced(log, { why, organisation }),
+  })
 }
 
 function openSpine(parts: Pick<Context, 'log' | 'db'> & { readonly now: () => number }, settings: Settings): Spine {

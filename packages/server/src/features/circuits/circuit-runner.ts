@@ -1,11 +1,11 @@
 import { sleep } from '@slipway/kit/abort'
-import { parseJson } from '@slipway/kit/json'
+import { unreachable } from '@slipway/kit/unreachable'
 import type { Trace } from '@slipway/protocol/bus/envelope'
 import { topicKind } from '@slipway/protocol/bus/topics'
 import { usualHops, type CircuitDocument, type CircuitEdge } from '@slipway/protocol/circuits'
 import { AppError } from '@slipway/protocol/errors'
 import type { Database } from '#db/database'
-import { compileMapping, type Mapping } from '#features/mappings/mappings'
+import type { Made, Mappings } from '#features/mappings/mappings'
 import type { Spine } from '#features/spine/spine'
 import type { Logger } from '#observe/log'
 import { circuitFailed } from '#observe/circuits-log'
@@ -14,6 +14,7 @@ import { lockCircuit, writeProgress, type CircuitKey, type CircuitRow } from './
 export interface RunnerDeps {
   readonly db: Database
   readonly spine: Spine
+  readonly mappings: Mappings
   readonly log: Logger
 }
 
@@ -40,11 +41,6 @@ type Outcome =
   | { readonly type: 'failed'; readonly problem: string }
   | { readonly type: 'cut'; readonly problem: string }
 
-interface Compiled extends Pick<CircuitEdge, 'from' | 'to' | 'schema'> {
-  readonly when: Mapping | null
-  readonly map: Mapping | null
-}
-
 const waitMs = 500
 /** Names of a trace that a circuit sets, and how many there may be in all. */
 const traceEntries = 16
@@ -54,7 +50,6 @@ export class CircuitRunner implements AsyncDisposable {
   readonly version: number
   readonly #key: CircuitKey
   readonly #document: CircuitDocument
-  readonly #edges: readonly Compiled[]
   readonly #deps: RunnerDeps
   readonly #stop = new AbortController()
   readonly #work: Promise<void>
@@ -66,8 +61,6 @@ export class CircuitRunner implements AsyncDisposable {
     this.#document = document
     this.#deps = deps
     this.#seq = row.seq ?? 0
-    const compiled = (text: string | undefined): Mapping | null => (text === undefined ? null : compileMapping(text))
-    this.#edges = document.edges.map(edge => ({ ...edge, when: compiled(edge.when), map: compiled(edge.map) }))
     this.#work = this.#run()
   }
 
@@ -92,7 +85,7 @@ export class CircuitRunner implements AsyncDisposable {
   }
 
   async #follow(): Promise<void> {
-    const topics = [...new Set(this.#edges.map(({ from }) => from))]
+    const topics = [...new Set(this.#document.edges.map(({ from }) => from))]
     const { organisation } = this.#key
     const { signal } = this.#stop
     for await (const delivery of this.#deps.spine.messages.follow({ organisation, topics, after: this.#seq, signal })) {
@@ -104,8 +97,7 @@ export class CircuitRunner implements AsyncDisposable {
 
   /** False where this version is not to hand on any more. */
   async #handle(message: Incoming): Promise<boolean> {
-    const edges = this.#edges.filter(({ from }) => from === message.topic)
-    const outcomes = await Promise.all(edges.map(edge => this.#outcomeOf(edge, message)))
+    const outcomes = await this.#outcomesOf(message)
     try {
       return await this.#commit(message, outcomes)
     } catch (error) {
@@ -172,22 +164,25 @@ export class CircuitRunner implements AsyncDisposable {
     else await spine.messages.publishIn(tx, organisation, [{ ...handOver, type: 'event' }])
   }
 
-  async #outcomeOf(edge: Compiled, message: Incoming): Promise<Outcome> {
+  async #outcomesOf(message: Incoming): Promise<Outcome[]> {
+    const edges = this.#document.edges.filter(({ from }) => from === message.topic)
     const most = this.#document.max_hops ?? usualHops
     const hops = hopsOf(message.trace) + 1
-    if (hops > most) return { type: 'cut', problem: `${message.topic}: a message made more than ${most} hops.` }
-    try {
-      const input = edge.when || edge.map ? payloadOf(message) : null
-      const names = { message: { id: message.id, seq: message.seq, topic: message.topic, schema: message.schema } }
-      if (edge.when && (await edge.when.evaluate(input, names)) !== true) return { type: 'held_back' }
-      const payload = edge.map ? bytesOf(await edge.map.evaluate(input, names)) : message.payload
-      const trace = this.#traceOf(message, hops)
-      return { type: 'over', handOver: { topic: edge.to, schema: edge.schema ?? message.schema, payload, trace } }
-    } catch (error) {
-      if (error instanceof AppError)
-        return { type: 'failed', problem: `${message.topic} to ${edge.to}: ${error.message}` }
-      throw error
-    }
+    if (hops > most)
+      return edges.map(() => ({ type: 'cut', problem: `${message.topic}: a message made more than ${most} hops.` }))
+    const trace = this.#traceOf(message, hops)
+    const made = await this.#madeOf(edges, message)
+    return edges.map((edge, index) => outcomeOf(edge, made[index] ?? untouched, { message, trace }))
+  }
+
+  /** Of one message at once what all its edges make of it. */
+  async #madeOf(edges: readonly CircuitEdge[], { id, seq, topic, schema, payload }: Incoming): Promise<Made[]> {
+    const steps = edges.filter(hasWork)
+    if (steps.length === 0) return []
+    const names = { message: { id, seq, topic, schema } }
+    const given = { input: payload, notJson: 'refused', names } as const
+    const made = await this.#deps.mappings.evaluateAll(this.#key.organisation, steps, given)
+    return edges.map(edge => (hasWork(edge) ? made.shift() : undefined) ?? untouched)
   }
 
   #traceOf({ id, trace = {} }: Incoming, hops: number): Trace {
@@ -203,14 +198,27 @@ function hopsOf(trace: Trace | undefined): number {
   return /^\d{1,6}$/.test(hops) ? Number(hops) : 0
 }
 
-function payloadOf({ payload }: Incoming): unknown {
-  try {
-    return parseJson(new TextDecoder('utf-8', { fatal: true }).decode(payload))
-  } catch (error) {
-    throw new AppError('mapping.failed', 'The payload is no JSON.', { cause: error })
-  }
+const untouched: Made = { type: 'made', json: null }
+
+function hasWork({ when, map }: CircuitEdge): boolean {
+  return when !== undefined || map !== undefined
 }
 
-function bytesOf(value: unknown): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value))
+function outcomeOf(
+  { to, schema }: CircuitEdge,
+  made: Made,
+  { message, trace }: { readonly message: Incoming; readonly trace: Trace },
+): Outcome {
+  switch (made.type) {
+    case 'held_back':
+      return made
+    case 'failed':
+      return { type: 'failed', problem: `${message.topic} to ${to}: ${made.error.message}` }
+    case 'made': {
+      const payload = made.json ?? message.payload
+      return { type: 'over', handOver: { topic: to, schema: schema ?? message.schema, payload, trace } }
+    }
+    default:
+      return unreachable(made)
+  }
 }

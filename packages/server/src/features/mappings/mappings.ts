@@ -1,135 +1,147 @@
-import { parseJson } from '@slipway/kit/json'
+import { unreachable } from '@slipway/kit/unreachable'
 import { AppError } from '@slipway/protocol/errors'
-import jsonata from 'jsonata'
-import { linearRegExp } from './linear-pattern.ts'
+import { threadFile, ThreadPool, type ThreadFailure } from '#threads/thread-pool'
+import { problemOf } from './mapping-guest.ts'
+import type {
+  MappingAnswer,
+  MappingInput,
+  MappingLimits,
+  MappingStep,
+  MappingTask,
+  StepAnswer,
+} from './mapping-task.ts'
 
-/** An expression that was checked, and may be evaluated any number of times. */
-export interface Mapping {
-  readonly text: string
-  /** Gives JSON. Throws `mapping.failed`: the same input fails again. */
-  evaluate(input: unknown, names?: Readonly<Record<string, unknown>>): Promise<unknown>
+export interface MappingTerms {
+  readonly workers: number
+  /** Longest time of one evaluation. */
+  readonly timeoutMs: number
+  /** Of one thread. */
+  readonly memoryBytes: number
+  /** Inputs of one organisation that may wait. */
+  readonly queue: number
 }
 
-/** What one evaluation may use. */
-export interface MappingLimits {
-  readonly timeMs: number
-  /** Calls inside calls. */
-  readonly depth: number
-  /** Items of a list that the expression makes. */
-  readonly items: number
-  /** Of the result as JSON. */
-  readonly bytes: number
+/** What became of a step; `json` is null where it has no `map`. */
+export type Made =
+  | { readonly type: 'made'; readonly json: Uint8Array | null }
+  | { readonly type: 'held_back' }
+  | { readonly type: 'failed'; readonly error: AppError }
+
+export interface MappingsOptions {
+  readonly terms: MappingTerms
+  readonly onReplaced: (failure: ThreadFailure, organisation: string | null) => void
 }
 
-export const usualLimits: MappingLimits = { timeMs: 250, depth: 100, items: 50_000, bytes: 1_048_576 }
+const bounds = { depth: 100, items: 50_000, bytes: 1_048_576 }
+/** How much longer a thread may take than the engine of expressions, which says better what is wrong. */
+const graceMs = 100
 
-const longestText = 4_000
+/** Evaluates expressions on threads of their own: whatever they do holds up nobody but their organisation. */
+export class Mappings implements AsyncDisposable {
+  readonly #threads: ThreadPool<MappingTask, MappingAnswer>
+  readonly #limits: MappingLimits
 
-/** Throws `mapping.invalid` for what is no expression, or one that could not be bounded. */
-export function compileMapping(text: string, limits: MappingLimits = usualLimits): Mapping {
-  if (text.length > longestText)
-    throw new AppError('mapping.invalid', `An expression has at most ${longestText} characters.`)
-  const read = (): jsonata.Expression =>
-    jsonata(text, {
-      RegexEngine: linearRegExp,
-      timeout: limits.timeMs,
-      stack: limits.depth,
-      sequence: limits.items,
+  constructor({ terms, onReplaced }: MappingsOptions) {
+    this.#limits = { ...bounds, timeMs: terms.timeoutMs }
+    this.#threads = new ThreadPool({
+      file: threadFile(import.meta.url, 'mapping-worker'),
+      threads: terms.workers,
+      queue: terms.queue,
+      heapBytes: terms.memoryBytes,
+      onReplaced,
     })
-  checkText(text, read)
-  return {
-    text,
-    async evaluate(input, names = {}) {
-      // Names that one evaluation binds must not be there in the next.
-      const expression = read()
-      for (const [name, value] of Object.entries(withoutPitfalls(limits))) expression.assign(name, value)
-      let value: unknown
-      try {
-        value = await expression.evaluate(plain(input), plain(names) as Record<string, unknown>)
-      } catch (error) {
-        throw new AppError('mapping.failed', `The mapping failed: ${whyOf(error)}`, { cause: error })
-      }
-      return checkedResult(value, limits)
-    },
+  }
+
+  /** What is wrong with each of the expressions; null where nothing is. Throws `mapping.busy`. */
+  async problems(organisation: string, texts: readonly string[]): Promise<(string | null)[]> {
+    if (texts.length === 0) return []
+    const outcome = await this.#run(organisation, { type: 'check', texts })
+    if (outcome.type === 'checked') return [...outcome.problems]
+    if (outcome.type === 'evaluated') throw new Error('The thread answered another question.')
+    if (texts.length === 1) return [this.#failure(outcome.type).message]
+    const each: (string | null)[] = []
+    for (const text of texts) each.push(...(await this.problems(organisation, [text])))
+    return each
+  }
+
+  /** Several steps of one input at once. Throws `mapping.busy`, which has room later. */
+  async evaluateAll(organisation: string, steps: readonly MappingStep[], given: MappingInput): Promise<Made[]> {
+    const made: Made[] = []
+    let rest = steps
+    let portion = steps.length
+    while (rest.length > 0) {
+      const task: MappingTask = { ...given, type: 'evaluate', limits: this.#limits, steps: rest.slice(0, portion) }
+      const outcome = await this.#run(organisation, task)
+      if (outcome.type === 'checked') throw new Error('The thread answered another question.')
+      if (outcome.type === 'evaluated') made.push(...outcome.answers.map(madeOf))
+      // One of them is to blame, and the others are not to suffer for it.
+      else if (task.steps.length === 1) made.push({ type: 'failed', error: this.#failure(outcome.type) })
+      else portion = 1
+      rest = steps.slice(made.length)
+    }
+    return made
+  }
+
+  /**
+   * Gives JSON. Throws `mapping.failed`, `mapping.limit`, `mapping.timeout` and `mapping.memory` for what the expression
+   * does, and `mapping.busy`.
+   */
+  async evaluate(organisation: string, map: string, given: MappingInput): Promise<Uint8Array> {
+    const [made] = await this.evaluateAll(organisation, [{ map }], given)
+    if (made?.type === 'failed') throw made.error
+    if (made?.type !== 'made' || made.json === null) throw new Error('The thread made nothing of an expression.')
+    return made.json
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#threads[Symbol.asyncDispose]()
+  }
+
+  async #run(
+    organisation: string,
+    task: MappingTask,
+  ): Promise<MappingAnswer | { readonly type: 'timeout' | 'memory' | 'crashed' }> {
+    const outcome = await this.#threads.run(organisation, task, this.#limits.timeMs + graceMs)
+    switch (outcome.type) {
+      case 'answered':
+        return outcome.answer
+      case 'busy':
+        throw new AppError('mapping.busy', 'Too many messages wait for mappings. Try again in a moment.')
+      case 'unavailable':
+        throw new AppError('mapping.busy', 'There is no thread for mappings at the moment. Try again in a moment.')
+      case 'timeout':
+      case 'memory':
+      case 'crashed':
+        return { type: outcome.type }
+      default:
+        return unreachable(outcome)
+    }
+  }
+
+  #failure(what: 'timeout' | 'memory' | 'crashed'): AppError {
+    switch (what) {
+      case 'timeout':
+        return new AppError('mapping.timeout', `The mapping took longer than ${this.#limits.timeMs} ms.`)
+      case 'memory':
+        return new AppError('mapping.memory', 'The mapping needs more memory than it may have.')
+      case 'crashed':
+        return new AppError('mapping.failed', 'The mapping brought its thread to an end.')
+      default:
+        return unreachable(what)
+    }
   }
 }
 
-function checkText(text: string, read: () => jsonata.Expression): void {
-  let tree: unknown
-  try {
-    tree = read().ast()
-    checkPatterns(tree)
-  } catch (error) {
-    const { position } = error as { readonly position?: number }
-    const place = position === undefined ? '' : ` (at character ${position})`
-    throw new AppError('mapping.invalid', `${JSON.stringify(text)} is no JSONata: ${whyOf(error)}${place}`)
-  }
-  checkTree(tree)
+/**
+ * Throws `mapping.invalid` for what is no expression, or one that could not be bounded. For what comes with the server's own
+ * configuration, as it starts; others have their expressions checked where they are evaluated.
+ */
+export function checkMapping(text: string): void {
+  const problem = problemOf(text)
+  if (problem !== null) throw new AppError('mapping.invalid', problem)
 }
 
-/** Lists by their bounds are made at once, before any limit is asked. */
-function checkTree(tree: unknown): void {
-  if (typeof tree !== 'object' || tree === null) return
-  if ('type' in tree && 'value' in tree && tree.type === 'binary' && tree.value === '..')
-    throw new AppError('mapping.invalid', 'A mapping has no ranges [a..b]. Use the items of a list that is there.')
-  for (const inside of Object.values(tree)) checkTree(inside)
-}
-
-function checkPatterns(tree: unknown): void {
-  if (tree instanceof RegExp) return void new linearRegExp(tree)
-  if (typeof tree === 'object' && tree !== null) for (const inside of Object.values(tree)) checkPatterns(inside)
-}
-
-/** Functions of the language whose cost no limit sees, as bounded ones. */
-function withoutPitfalls({ items, bytes }: MappingLimits): Record<string, unknown> {
-  const refused = (name: string) => (): never => {
-    throw new Error(`$${name} is not available.`)
-  }
-  return {
-    eval: refused('eval'),
-    random: refused('random'),
-    distinct: (list: unknown): unknown => {
-      if (!Array.isArray(list)) return list
-      const seen = new Map<string, unknown>(list.slice(0, items).map(item => [JSON.stringify(item), item]))
-      return [...seen.values()]
-    },
-    pad: (text: unknown, width: unknown, character: unknown = ' '): unknown => {
-      if (typeof text !== 'string' || typeof width !== 'number') return undefined
-      if (Math.abs(width) > bytes) throw new Error('$pad makes too long a text.')
-      const filling = typeof character === 'string' && character !== '' ? character : ' '
-      return width < 0 ? text.padStart(-width, filling) : text.padEnd(width, filling)
-    },
-  }
-}
-
-/** JSON and nothing else: no prototypes, no functions of ours. */
-function plain(value: unknown): unknown {
-  return value === undefined ? undefined : parseJson(JSON.stringify(value))
-}
-
-function checkedResult(value: unknown, { bytes }: MappingLimits): unknown {
-  let text: string | undefined
-  try {
-    text = JSON.stringify(value, withoutFunctions)
-  } catch (error) {
-    throw new AppError('mapping.failed', `The mapping gives no JSON: ${whyOf(error)}`, { cause: error })
-  }
-  if (text === undefined) throw new AppError('mapping.failed', 'The mapping gives nothing for this input.')
-  if (Buffer.byteLength(text) > bytes)
-    throw new AppError('mapping.failed', `The mapping gives more than ${bytes} bytes.`)
-  return parseJson(text)
-}
-
-// Functions of the language are objects with a mark.
-function withoutFunctions(_key: string, inside: unknown): unknown {
-  const isFunction =
-    typeof inside === 'object' && inside !== null && ('_jsonata_function' in inside || '_jsonata_lambda' in inside)
-  if (isFunction || typeof inside === 'function') throw new Error('a function is no value')
-  return inside
-}
-
-function whyOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return String(error)
-  const { message } = error as { readonly message?: string }
-  return (message ?? 'it could not be evaluated').slice(0, 500)
+function madeOf(answer: StepAnswer): Made {
+  if (answer.type !== 'failed') return answer
+  return { type: 'failed', error: new AppError(answer.code, answer.message) }
 }

@@ -1,5 +1,6 @@
 import { parseJson } from '@slipway/kit/json'
 import { AppError } from '@slipway/protocol/errors'
+import type { Mappings } from '#features/mappings/mappings'
 import type { JobFailure, JobResult, LeasedJob } from '#features/spine/spine'
 import { HttpFailure, type GuardedHttp, type HttpAnswer, type HttpCall } from './adapters/guarded-http.ts'
 import type { ProxyConfig } from './proxy-file.ts'
@@ -11,74 +12,82 @@ export type ProxyOutcome =
 
 export interface CallOptions {
   readonly http: GuardedHttp
+  readonly mappings: Mappings
   /** The value of the header that the service asks for. */
   readonly secret: string | null
   readonly signal: AbortSignal
 }
 
 /**
- * Does a job by calling the service: 2xx is its result; a time-out, a broken connection, 429 and 5xx may be repeated, and
- * everything else would fail again. Rejects with the signal's reason alone.
+ * Does a job by calling the service: 2xx is its result; a time-out, a broken connection, 429 and 5xx may be repeated, and so
+ * may what this server has no time for; everything else would fail again. Rejects with the signal's reason alone.
  */
 export async function callService(proxy: ProxyConfig, job: LeasedJob, options: CallOptions): Promise<ProxyOutcome> {
   try {
     const call = await requestOf(proxy, job, options)
     const answer = await options.http.call(call)
-    return await outcomeOf(proxy, job, answer)
+    return await outcomeOf(proxy, job, { answer, mappings: options.mappings })
   } catch (error) {
     options.signal.throwIfAborted()
     if (error instanceof HttpFailure) {
       const isFault = error.kind === 'timeout' || error.kind === 'unreachable'
       return failed(error.message, { isRetryable: isFault, isFault })
     }
-    if (error instanceof AppError) return failed(error.message, { isRetryable: false, isFault: false })
+    if (error instanceof AppError) return failed(error.message, { isRetryable: error.retryable, isFault: false })
     throw error
   }
 }
 
-async function requestOf(proxy: ProxyConfig, job: LeasedJob, { secret, signal }: CallOptions): Promise<HttpCall> {
-  const payload = jsonOf(job.payload)
-  const names = { job: factsOf(job) }
+async function requestOf(proxy: ProxyConfig, job: LeasedJob, options: CallOptions): Promise<HttpCall> {
+  const { mappings, secret, signal } = options
+  const given = { input: job.payload, notJson: 'nothing', names: { job: factsOf(job) } } as const
   const url = new URL(proxy.url)
-  if (proxy.query) {
-    const query = await proxy.query.evaluate(payload, names)
+  if (proxy.query !== undefined) {
+    const query = jsonOf(await mappings.evaluate(job.organisation, proxy.query, given))
     for (const [name, value] of Object.entries(query ?? {}))
       url.searchParams.set(name, typeof value === 'string' ? value : JSON.stringify(value))
   }
   const hasBody = proxy.method !== 'GET'
-  const body = proxy.body ? bytesOf(await proxy.body.evaluate(payload, names)) : job.payload
+  const mapped = proxy.body === undefined ? null : await mappings.evaluate(job.organisation, proxy.body, given)
+  const isJson = hasBody && (mapped !== null || jsonOf(job.payload) !== undefined)
   return {
     url,
     method: proxy.method,
     headers: {
       accept: 'application/json',
       ...proxy.headers,
-      ...(hasBody && { 'content-type': payload === undefined ? 'application/octet-stream' : 'application/json' }),
+      ...(hasBody && { 'content-type': isJson ? 'application/json' : 'application/octet-stream' }),
       'idempotency-key': job.id,
       ...(job.trace?.['traceparent'] !== undefined && { traceparent: job.trace['traceparent'] }),
       ...(proxy.auth && secret !== null && { [proxy.auth.header]: proxy.auth.prefix + secret }),
     },
-    body: hasBody ? body : null,
+    body: hasBody ? (mapped ?? job.payload) : null,
     timeoutMs: proxy.timeout_ms,
     maxBytes: proxy.max_response_bytes,
     signal,
   }
 }
 
-async function outcomeOf(proxy: ProxyConfig, job: LeasedJob, answer: HttpAnswer): Promise<ProxyOutcome> {
+async function outcomeOf(
+  proxy: ProxyConfig,
+  job: LeasedJob,
+  { answer, mappings }: { readonly answer: HttpAnswer; readonly mappings: Mappings },
+): Promise<ProxyOutcome> {
   const { status, body } = answer
   if (status < 200 || status > 299) {
     const isRetryable = status === 429 || status >= 500
-    return failed(`The service answered with status ${status}.`, { isRetryable, isFault: isRetryable })
+    const asksToWait = status === 429 || status === 503
+    const waitMs = asksToWait ? Math.min(answer.retryAfterMs ?? 0, proxy.longest_wait_ms) : 0
+    return failed(`The service answered with status ${status}.`, { isRetryable, isFault: isRetryable, waitMs })
   }
-  const value = jsonOf(body)
-  if (proxy.result === null) {
-    const payload = value === undefined ? bytesOf(textOf(body)) : body
-    return { type: 'done', result: { schema: proxy.result_schema, payload } }
+  const schema = proxy.result_schema
+  if (proxy.result === undefined) {
+    const payload = jsonOf(body) === undefined ? bytesOf(new TextDecoder().decode(body)) : body
+    return { type: 'done', result: { schema, payload } }
   }
-  const names = { job: factsOf(job), payload: jsonOf(job.payload), status }
-  const result = await proxy.result.evaluate(value === undefined ? textOf(body) : value, names)
-  return { type: 'done', result: { schema: proxy.result_schema, payload: bytesOf(result) } }
+  const names = { job: factsOf(job), payload: job.payload, status }
+  const payload = await mappings.evaluate(job.organisation, proxy.result, { input: body, notJson: 'text', names })
+  return { type: 'done', result: { schema, payload } }
 }
 
 function factsOf({ id, topic, schema, attempt, organisation }: LeasedJob): Record<string, unknown> {
@@ -87,9 +96,9 @@ function factsOf({ id, topic, schema, attempt, organisation }: LeasedJob): Recor
 
 function failed(
   reason: string,
-  { isRetryable, isFault }: { readonly isRetryable: boolean; readonly isFault: boolean },
+  { isFault, ...further }: Omit<JobFailure, 'reason'> & { readonly isFault: boolean },
 ): ProxyOutcome {
-  return { type: 'failed', failure: { reason, isRetryable }, isFault }
+  return { type: 'failed', failure: { reason, ...further }, isFault }
 }
 
 /** Undefined for what is no JSON. */
@@ -99,10 +108,6 @@ function jsonOf(bytes: Uint8Array): unknown {
   } catch {
     return undefined
   }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes)
 }
 
 function bytesOf(value: unknown): Uint8Array {

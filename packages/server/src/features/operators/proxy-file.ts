@@ -5,7 +5,7 @@ import { AppError } from '@slipway/protocol/errors'
 import { OrganisationId } from '@slipway/protocol/scopes'
 import { parseDocument } from 'yaml'
 import { z } from 'zod'
-import { compileMapping, type Mapping } from '#features/mappings/mappings'
+import { checkMapping } from '#features/mappings/mappings'
 import { allowedPlaces, isNetwork, type AllowedPlaces } from './allowed-places.ts'
 
 const maxFileLength = 1_000_000
@@ -74,6 +74,8 @@ const ProxyEntry = z.strictObject({
   failures: z.int().min(1).max(1_000).default(3),
   /** After what time a proxy without a health check is tried again. */
   retry_after_ms: ms.min(100).max(3_600_000).default(10_000),
+  /** The longest wait that the service may ask for with `Retry-After`. */
+  longest_wait_ms: z.int().min(0).max(86_400_000).default(300_000),
 })
 
 const OperatorsFile = z.strictObject({
@@ -89,10 +91,7 @@ const OperatorsFile = z.strictObject({
 type ProxyEntry = z.output<typeof ProxyEntry>
 
 /** An HTTP service that the server calls for the jobs of a topic. */
-export interface ProxyConfig extends Omit<ProxyEntry, 'body' | 'query' | 'result'> {
-  readonly body: Mapping | null
-  readonly query: Mapping | null
-  readonly result: Mapping | null
+export interface ProxyConfig extends ProxyEntry {
   /** As it stands in the file: what names the configuration. */
   readonly declared: unknown
 }
@@ -135,17 +134,13 @@ function proxyOf(
   if (entry.method === 'GET' && entry.body !== undefined) wrong('a GET has no body; use query')
   for (const header of [...Object.keys(entry.headers), ...(entry.auth ? [entry.auth.header] : [])])
     if (ownHeaders.has(header.toLowerCase())) wrong(`the header ${header} is set by the server`)
-  const mapping = (name: 'body' | 'query' | 'result'): Mapping | null => {
-    const text = entry[name]
-    if (text === undefined) return null
+  for (const name of ['body', 'query', 'result'] as const)
     try {
-      return compileMapping(text)
+      if (entry[name] !== undefined) checkMapping(entry[name])
     } catch (error) {
       wrong(`${name}: ${error instanceof Error ? error.message : String(error)}`)
-      return null
     }
-  }
-  return { ...entry, body: mapping('body'), query: mapping('query'), result: mapping('result'), declared: entry }
+  return { ...entry, declared: entry }
 }
 
 function isPlainUrl(text: string): boolean {

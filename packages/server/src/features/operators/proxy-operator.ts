@@ -9,6 +9,7 @@ import {
   handleType,
   type CircuitBreakerPolicy,
 } from 'cockatiel'
+import type { Mappings } from '#features/mappings/mappings'
 import type { LeasedJob } from '#features/spine/spine'
 import type { Logger } from '#observe/log'
 import { operatorFailed } from '#observe/operators-log'
@@ -19,6 +20,7 @@ import type { ProxyConfig } from './proxy-file.ts'
 
 export interface ProxyDeps {
   readonly http: GuardedHttp
+  readonly mappings: Mappings
   readonly log: Logger
   readonly secret: string | null
   /** Takes the proxy out for this reason, or with null in again. */
@@ -121,10 +123,10 @@ export class ProxyOperator implements OperatorLink, AsyncDisposable {
 
   /** Null where the service is not to be asked now. */
   async #attempt(job: LeasedJob, signal: AbortSignal): Promise<ProxyOutcome | null> {
-    const { http, secret } = this.#deps
+    const { http, mappings, secret } = this.#deps
     try {
       return await this.#breaker.execute(async () => {
-        const outcome = await callService(this.#proxy, job, { http, secret, signal })
+        const outcome = await callService(this.#proxy, job, { http, mappings, secret, signal })
         if (outcome.type === 'failed' && outcome.isFault) throw new Unwell(outcome.failure.reason, outcome)
         return outcome
       })

@@ -1,6 +1,7 @@
 import type { Registration } from '@slipway/protocol/bus/operators'
 import { onTestFinished } from 'vitest'
 import type { Database } from '#db/database'
+import { Mappings, type MappingTerms } from '#features/mappings/mappings'
 import { DatabaseSpine, type DatabaseSpineOptions } from '#features/spine/database-spine'
 import type { LeasedJob, LeaseRequest } from '#features/spine/spine'
 import type { Identity } from '#http/authenticate'
@@ -54,11 +55,20 @@ export function operatorBed(
   return { spine, operators, db, clock, publish }
 }
 
+/** Gone with the test. */
+export function testMappings(terms: Partial<MappingTerms> = {}): Mappings {
+  const usual = { workers: 2, timeoutMs: 1_000, memoryBytes: 67_108_864, queue: 100 }
+  const mappings = new Mappings({ terms: { ...usual, ...terms }, onReplaced: () => undefined })
+  onTestFinished(() => mappings[Symbol.asyncDispose]())
+  return mappings
+}
+
 /** Operators of another server on the same database; gone with the test. */
 export function secondServer(
   { db, spine, clock }: Pick<OperatorBed, 'db' | 'spine' | 'clock'>,
   over: Partial<OperatorsDeps> = {},
 ): Operators {
+  const mappings = over.mappings ?? testMappings()
   const operators = new Operators({
     db,
     spine,
@@ -67,9 +77,11 @@ export function secondServer(
     leaseMs: 30_000,
     staleMs: 30_000,
     quarantineAfterFaults: 3,
+    mostOperators: 1_000,
     leastStage: 'prototype',
     proxies: { allowed: allowedPlaces({ hosts: [], networks: [] }), proxies: [] },
     env: () => undefined,
+    mappings,
     ...over,
   })
   operators.start()
