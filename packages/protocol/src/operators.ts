@@ -77,11 +77,14 @@ export const listOperators = route({
   method: 'GET',
   path: '/api/operators',
   scope: 'read:jobs',
-  summary: "The organisation's operators by their ids: what they are and how they fare.",
+  summary:
+    "The organisation's operators by their ids: what they are and how they fare. A further page is named in the `Link` header.",
   tag: 'operators',
   query: z.object({
     topic: z.string().max(200).optional(),
     status: z.enum(operatorStatuses).optional(),
+    limit: z.coerce.number().int().min(1).max(500).default(100),
+    after: z.string().max(200).optional(),
   }),
   reply: z.array(OperatorView),
   errors: ['input.invalid'],

@@ -9,7 +9,14 @@ import { queueMethods, type QueueMethods } from './jobs.ts'
 import { planMethods, type PlanMethods } from './plans.ts'
 import { runMethods, type RunMethods } from './runs.ts'
 import { steeringMethods, type SteeringMethods } from './steering.ts'
-import { createTransport, type AnyRoute, type CallInput, type ClientOptions, type Waiting } from './transport.ts'
+import {
+  createTransport,
+  type AnyRoute,
+  type CallInput,
+  type ClientOptions,
+  type Transport,
+  type Waiting,
+} from './transport.ts'
 
 /**
  * One server, as other programs see it. Every method rejects with an `AppError`: the server's own code and details, or
@@ -30,6 +37,8 @@ export interface Client
   readonly token: string | undefined
   /** Any route of the protocol, for what has no method of its own. */
   call<R extends AnyRoute>(route: R, input?: CallInput<R> & Waiting): Promise<ReplyOf<R>>
+  /** Any list, page by page. */
+  readonly page: Transport['page']
   health(options?: Waiting): Promise<Health>
   models(options?: Waiting): Promise<ReplyOf<typeof api.listModels>>
 }
@@ -40,6 +49,7 @@ export function createClient(options: ClientOptions): Client {
     url: transport.url,
     token: options.token,
     call: transport.call,
+    page: transport.page,
     ...planMethods(transport),
     ...runMethods(transport),
     ...inputMethods(transport),

@@ -4,8 +4,15 @@ import { OperatorStage, type Evidence, type OperatorDetail, type OperatorView } 
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
+import { positive } from '../options.ts'
 import { codeFor, type Cli, type Session } from '../session.ts'
 import { localTime, oneLine, table } from '../text.ts'
+
+interface ListFlags {
+  readonly topic?: string
+  readonly limit: number
+  readonly after?: string
+}
 
 export function addOperators(program: Command, cli: Cli): void {
   const operators = program
@@ -13,15 +20,18 @@ export function addOperators(program: Command, cli: Cli): void {
     .description('List the operators, or show one with what was done to it.')
     .argument('[operator]', 'id of one operator')
     .option('--topic <topic>', 'those that take jobs of this topic alone')
+    .option('-n, --limit <n>', 'operators on a page', positive, 100)
+    .option('--after <cursor>', 'the page behind this cursor')
     .action(
-      cli.act(async (session, id: string | undefined, { topic }: { readonly topic?: string }) => {
+      cli.act(async (session, id: string | undefined, query: ListFlags) => {
         const { client } = session
         if (id !== undefined) {
           const operator = await client.call(api.getOperator, { params: { id } })
           return show(session, operator, detailLines(operator))
         }
-        const found = await client.call(api.listOperators, { query: { topic } })
-        return show(session, found, [listText(found, session)])
+        const found = await client.page(api.listOperators, { query })
+        if (found.next !== null) session.terminal.note(`Further ones: slipway operators --after ${found.next}`)
+        return show(session, found, [listText(found.items, session)])
       }),
     )
   operators

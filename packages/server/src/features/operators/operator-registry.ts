@@ -28,6 +28,7 @@ export interface RegistryDeps {
   readonly now: () => number
   /** So many failures one after the other bring an operator into quarantine; 0 for never. */
   readonly quarantineAfterFaults: number
+  readonly mostOperators: number
 }
 
 export interface Entrance {
@@ -53,7 +54,6 @@ interface Change {
 
 export const operatorsChannel = 'slipway_operators'
 
-const operatorsPerOrganisation = 10_000
 const keptEvents = 200
 
 /**
@@ -242,10 +242,11 @@ export class OperatorRegistry {
   }
 
   async #insert(tx: Tx, key: OperatorKey, entrance: Entrance): Promise<OperatorRow> {
-    if ((await countOperators(tx, key.organisation)) >= operatorsPerOrganisation)
+    const { mostOperators } = this.#deps
+    if ((await countOperators(tx, key.organisation)) >= mostOperators)
       throw new AppError(
-        'queue.full',
-        `The organisation has ${operatorsPerOrganisation} operators. Delete some that are not connected any more.`,
+        'operator.limit',
+        `The organisation has ${mostOperators} operators. Delete some that are not connected any more.`,
       )
     const row: OperatorRow = {
       ...key,

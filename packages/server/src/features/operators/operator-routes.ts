@@ -9,11 +9,15 @@ import {
   releaseOperator,
 } from '@slipway/protocol/operators'
 import { handle, type Handler } from '#http/handler'
+import { page } from '#http/reply'
 import type { Operators } from './operators.ts'
 
 export function operatorRoutes(operators: Operators): Handler[] {
   return [
-    handle(listOperators, ({ identity, query }) => operators.list(identity, query)),
+    handle(listOperators, async ({ identity, query, url }) => {
+      const { operators: found, next } = await operators.page(identity, query)
+      return page(found, { url, next })
+    }),
     handle(getOperator, ({ identity, params }) => operators.get(identity, params.id)),
     handle(drainOperator, ({ identity, params }) => operators.drain(identity, params.id)),
     handle(quarantineOperator, ({ identity, params, body }) => operators.quarantine(identity, params.id, body.reason)),

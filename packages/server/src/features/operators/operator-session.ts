@@ -290,7 +290,11 @@ export class Session implements OperatorSession {
     // Jobs of an earlier connection take slots until they are over.
     let othersHeld = true
     while (!this.isOver) {
-      if (this.#isDraining && this.#held.size === 0) return void this.end('drained')
+      if (this.#isDraining && this.#held.size === 0) {
+        // Not waited for: the end waits for this.
+        this.end('drained').catch((error: unknown) => this.#failed('leaving', error))
+        return
+      }
       const free = this.#options.registration.maxParallelJobs - this.#held.size
       if (this.#isPaused || this.#isDraining || free <= 0) {
         await this.#news.promise
@@ -303,10 +307,14 @@ export class Session implements OperatorSession {
         if (jobs.length === 0 && othersHeld) await this.#pause()
       } catch (error) {
         if (this.isOver || this.#round.signal.aborted) continue
-        operatorFailed(this.#deps.log, { ...this.key, doing: 'leasing', error })
+        this.#failed('leasing', error)
         await this.#pause()
       }
     }
+  }
+
+  #failed(doing: string, error: unknown): void {
+    operatorFailed(this.#deps.log, { ...this.key, doing, error })
   }
 
   async #take(max: number, ms: number): Promise<readonly LeasedJob[]> {

@@ -33,12 +33,20 @@ export function findOperator(reader: Reader, { organisation, id }: OperatorKey):
     .executeTakeFirst()
 }
 
-/** By their ids; of one alone where `id` is given. */
+/** By their ids, behind `after`. */
 export function selectOperators(
   reader: Reader,
   organisation: string,
-  id: string | null = null,
+  { after, limit }: { readonly after: string; readonly limit: number },
 ): Promise<CountedOperator[]> {
+  return counted(reader, organisation).where('id', '>', after).orderBy('id').limit(limit).execute()
+}
+
+export function findCounted(reader: Reader, { organisation, id }: OperatorKey): Promise<CountedOperator | undefined> {
+  return counted(reader, organisation).where('id', '=', id).executeTakeFirst()
+}
+
+function counted(reader: Reader, organisation: string) {
   return reader
     .selectFrom('operator')
     .selectAll()
@@ -54,9 +62,11 @@ export function selectOperators(
         .as('held'),
     )
     .where('organisation', '=', organisation)
-    .$if(id !== null, query => query.where('id', '=', id ?? ''))
-    .orderBy('id')
-    .execute()
+}
+
+/** What each operator of the organisation takes. */
+export function selectTakers(reader: Reader, organisation: string): Promise<Pick<OperatorRow, 'topics' | 'schemas'>[]> {
+  return reader.selectFrom('operator').select(['topics', 'schemas']).where('organisation', '=', organisation).execute()
 }
 
 export async function countOperators(tx: Tx, organisation: string): Promise<number> {

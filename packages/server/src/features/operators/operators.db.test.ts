@@ -1,6 +1,8 @@
 import { parseJson } from '@slipway/kit/json'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { onDatabases } from '#db/testing'
+import { silentLogger } from '#observe/log'
+import type { OperatorFilter } from './operators.ts'
 import {
   acme,
   bytes,
@@ -330,6 +332,69 @@ onDatabases('operators', databases => {
     expect((await operators.list(acme, { topic: 'nvm.jobs' })).map(({ operator_id }) => operator_id)).toEqual(['nvm-1'])
     expect(await operators.list(other)).toEqual([])
     await expect(operators.get(other, 'nvm-1')).rejects.toMatchObject({ code: 'operator.unknown' })
+  })
+
+  test('[OPERATOR-14] lists in pages, whatever is left out', async () => {
+    const { operators } = operatorBed(await databases.open())
+    for (const id of ['d', 'a', 'c', 'b', 'e'])
+      await operators.connect(
+        acme,
+        registration({ operatorId: id, topics: [id < 'd' ? 'genesis.jobs' : 'nvm.jobs'] }),
+        new TestLink(),
+      )
+    await operators.connect(other, registration({ operatorId: 'bb' }), new TestLink())
+    const ids = async (filter: OperatorFilter & { readonly limit: number }): Promise<unknown> => {
+      const { operators: found, next } = await operators.page(acme, filter)
+      return [found.map(({ operator_id: id }) => id), next]
+    }
+    expect(await ids({ limit: 2 })).toEqual([['a', 'b'], 'b'])
+    expect(await ids({ limit: 2, after: 'b' })).toEqual([['c', 'd'], 'd'])
+    expect(await ids({ limit: 2, after: 'd' })).toEqual([['e'], null])
+    expect(await ids({ limit: 2, topic: 'nvm.jobs' })).toEqual([['d', 'e'], null])
+    expect(await ids({ limit: 1, topic: 'nvm.jobs' })).toEqual([['d'], 'd'])
+    expect(await ids({ limit: 3, topic: 'genesis.jobs' })).toEqual([['a', 'b', 'c'], null])
+    expect(await ids({ limit: 2, status: 'offline' })).toEqual([[], null])
+  })
+
+  test('[OPERATOR-29] an organisation has so many operators and no more; those that are known come back', async () => {
+    const { operators } = operatorBed(await databases.open(), { mostOperators: 2 })
+    const connect = (id: string, by = acme) => operators.connect(by, registration({ operatorId: id }), new TestLink())
+    const session = await connect('a')
+    await connect('b')
+    await expect(connect('c')).rejects.toMatchObject({ code: 'operator.limit' })
+    await connect('c', other)
+    await session.close('left')
+    await connect('a').then(again => again.close('left'))
+    await operators.forget(acme, 'a')
+    await connect('c')
+    expect((await operators.list(acme)).map(({ operator_id: id }) => id)).toEqual(['b', 'c'])
+  })
+
+  test('[OPERATOR-9] a drained connection whose end cannot be written is closed all the same, and that is logged', async () => {
+    const db = await databases.open()
+    const log = silentLogger()
+    const logged = vi.spyOn(log, 'error')
+    let isBroken = false
+    const broken = new Proxy(db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target)
+        if (name === 'transaction' && isBroken) return () => Promise.reject(new Error('The disk is gone.'))
+        return typeof value === 'function' ? (value as () => unknown).bind(target) : value
+      },
+    })
+    const bed = operatorBed(db)
+    const operators = secondServer({ ...bed, db: broken }, { log })
+    const link = new TestLink()
+    const session = await operators.connect(acme, registration(), link)
+    // Another server drains it; this one only hears of it.
+    isBroken = true
+    await bed.operators.drain(acme, session.operatorId)
+    await link.until(({ closed }) => closed !== null)
+    expect(link.closed).toBe('drained')
+    await expect
+      .poll(() => logged.mock.calls.map(([fields]) => fields))
+      .toContainEqual(expect.objectContaining({ doing: 'leaving', error: new Error('The disk is gone.') }))
+    isBroken = false
   })
 
   test('[OPERATOR-15] forgets one that is not connected', async () => {

@@ -3,6 +3,7 @@ import { OperatorId, Registration } from '@slipway/protocol/bus/operators'
 import { AppError } from '@slipway/protocol/errors'
 import type { CheckOperator, Evidence, OperatorDetail, OperatorStage, OperatorView } from '@slipway/protocol/operators'
 import type { Database } from '#db/database'
+import type { Mappings } from '#features/mappings/mappings'
 import type { Spine } from '#features/spine/spine'
 import { checkScope, type Identity } from '#http/authenticate'
 import type { Logger } from '#observe/log'
@@ -13,10 +14,12 @@ import { GuardedHttp } from './adapters/guarded-http.ts'
 import { OperatorRegistry, operatorsChannel, type Entrance } from './operator-registry.ts'
 import { newSessionId, Session, type OperatorLink, type OperatorSession } from './operator-session.ts'
 import {
+  findCounted,
   selectEvents,
   selectEvidence,
   selectOperators,
   selectSilent,
+  selectTakers,
   type EvidenceRow,
   type OperatorKey,
 } from './operator-store.ts'
@@ -30,6 +33,8 @@ export type { HeldRef, LinkEnd, OperatorLink, OperatorSession } from './operator
 export interface OperatorsDeps {
   readonly db: Database
   readonly spine: Spine
+  /** Of proxies. */
+  readonly mappings: Mappings
   readonly log: Logger
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -39,6 +44,8 @@ export interface OperatorsDeps {
   readonly staleMs: number
   /** So many failures one after the other bring an operator into quarantine; 0 for never. */
   readonly quarantineAfterFaults: number
+  /** How many operators an organisation may have, those that are not connected included. */
+  readonly mostOperators: number
   /** Operators of a lower stage get no jobs. */
   readonly leastStage: OperatorStage
   readonly proxies: ProxiesConfig
@@ -49,10 +56,26 @@ export interface OperatorsDeps {
 export interface OperatorFilter {
   readonly topic?: string | undefined
   readonly status?: OperatorView['status'] | undefined
+  /** Behind this id. */
+  readonly after?: string | undefined
+  readonly limit?: number | undefined
+}
+
+export interface OperatorPage {
+  readonly operators: OperatorView[]
+  /** `after` of the next page; null at the end. */
+  readonly next: string | null
+}
+
+/** What an operator takes; `schemas` is empty for any. */
+export interface Taker {
+  readonly topics: readonly string[]
+  readonly schemas: readonly string[]
 }
 
 const shownEvents = 100
 const silentAtOnce = 200
+const rowsAtOnce = 500
 /** What a proxy's lease lasts longer than its call, so that it needs no heartbeats. */
 const proxyMarginMs = 30_000
 
@@ -90,7 +113,7 @@ export class Operators implements AsyncDisposable {
 
   /**
    * Registers an operator and begins to hand its jobs to the link; the connection that it had before is closed. Throws
-   * `auth.forbidden` without the scope `operate:jobs`, and `input.invalid`.
+   * `auth.forbidden` without the scope `operate:jobs`, `input.invalid`, and `operator.limit` for one too many.
    */
   async connect(identity: Identity, given: Registration, link: OperatorLink): Promise<OperatorSession> {
     checkScope(identity, 'operate:jobs')
@@ -109,11 +132,36 @@ export class Operators implements AsyncDisposable {
   }
 
   /** By their ids. */
-  async list({ organisation }: Identity, { topic, status }: OperatorFilter = {}): Promise<OperatorView[]> {
-    const rows = await selectOperators(this.#deps.db.read, organisation)
-    return rows
-      .map(row => operatorView(row, this.#deps.leastStage))
-      .filter(view => (topic === undefined || view.topics.includes(topic)) && (status ?? view.status) === view.status)
+  async list({ organisation }: Identity, filter: OperatorFilter = {}): Promise<OperatorView[]> {
+    const { topic, status, limit = Infinity } = filter
+    const found: OperatorView[] = []
+    let after = filter.after ?? ''
+    for (;;) {
+      const rows = await selectOperators(this.#deps.db.read, organisation, { after, limit: rowsAtOnce })
+      for (const row of rows) {
+        const view = operatorView(row, this.#deps.leastStage)
+        if (topic !== undefined && !view.topics.includes(topic)) continue
+        if (status !== undefined && status !== view.status) continue
+        if (found.push(view) === limit) return found
+      }
+      if (rows.length < rowsAtOnce) return found
+      after = rows.at(-1)?.id ?? after
+    }
+  }
+
+  async page(identity: Identity, filter: OperatorFilter & { readonly limit: number }): Promise<OperatorPage> {
+    const found = await this.list(identity, { ...filter, limit: filter.limit + 1 })
+    const operators = found.slice(0, filter.limit)
+    return { operators, next: found.length > operators.length ? (operators.at(-1)?.operator_id ?? null) : null }
+  }
+
+  /** What all operators of the organisation take, also those that are not connected. */
+  async takers(organisation: string): Promise<Taker[]> {
+    const rows = await selectTakers(this.#deps.db.read, organisation)
+    return rows.map(({ topics, schemas }) => ({
+      topics: parseJson(topics) as string[],
+      schemas: parseJson(schemas) as string[],
+    }))
   }
 
   /** Throws `operator.unknown`. */
@@ -235,7 +283,7 @@ export class Operators implements AsyncDisposable {
   }
 
   async #openProxy(proxy: ProxyConfig, http: GuardedHttp): Promise<void> {
-    const { log, env } = this.#deps
+    const { log, env, mappings } = this.#deps
     const secret = proxy.auth ? (env(proxy.auth.variable) ?? null) : null
     if (proxy.auth && secret === null)
       throw new AppError(
@@ -244,7 +292,7 @@ export class Operators implements AsyncDisposable {
       )
     const key = { organisation: proxy.organisation, id: proxy.id }
     const onHealth = (failing: string | null): Promise<void> => this.#registry.health(key, failing)
-    const operator = new ProxyOperator(proxy, { http, log, secret, onHealth })
+    const operator = new ProxyOperator(proxy, { http, mappings, log, secret, onHealth })
     this.#proxies.push(operator)
     const registration = Registration.parse(operator.registration)
     const session = await this.#connect(
@@ -272,7 +320,7 @@ export class Operators implements AsyncDisposable {
   }
 
   async #view(key: OperatorKey): Promise<OperatorView> {
-    const [row] = await selectOperators(this.#deps.db.read, key.organisation, key.id)
+    const row = await findCounted(this.#deps.db.read, key)
     if (!row)
       throw new AppError('operator.unknown', `There is no operator ${key.id}. \`slipway operators\` lists them.`)
     return operatorView(row, this.#deps.leastStage)

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { parseJson } from '@slipway/kit/json'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { openDatabase } from '#db/database'
+import { readRetryAfter } from './adapters/guarded-http.ts'
 import { parseProxies } from './operators.ts'
 import { acme, bytes, jobSchema, operatorBed, resultSchema, type OperatorBed } from './testing.ts'
 
@@ -192,6 +193,39 @@ describe('proxies', () => {
     expect(job.reason).toMatch(reason)
     expect(job.reason).not.toMatch(/127\.0\.0\.1|inner/)
     expect(failing.seen).toHaveLength(calls)
+  })
+
+  test.each([
+    ['seconds', 429, '120', 119, 121],
+    ['a date', 503, 'in two minutes', 115, 121],
+    ['more than is allowed', 503, '86400', 199, 201],
+    ['a date that has passed', 503, 'Sun, 06 Nov 1994 08:49:37 GMT', 0, 61],
+    ['nonsense', 429, '-1', 0, 61],
+    ['something else than 429 and 503', 500, '120', 0, 61],
+  ])('[OPERATOR-30] waits as `Retry-After` says: %s', async (_what, status, header, least, most) => {
+    const date = (): string => new Date(Date.now() + 120_000).toUTCString()
+    const busy = await service((_request, response) => {
+      response.writeHead(status, { 'retry-after': header === 'in two minutes' ? date() : header }).end()
+    })
+    const bed = await bedWith(busy, 'longest_wait_ms: 200000\nfailures: 100')
+    const jobId = await submit(bed, {}, 2)
+    await expect.poll(async () => (await bed.spine.jobs.get('acme', jobId)).state, { timeout: 10_000 }).toBe('delayed')
+    const { runAt } = await bed.spine.jobs.get('acme', jobId)
+    const waitSeconds = (runAt - bed.clock.time) / 1000
+    expect(waitSeconds).toBeGreaterThanOrEqual(least)
+    expect(waitSeconds).toBeLessThanOrEqual(most)
+  })
+
+  test('[OPERATOR-30] reads every form of the date', () => {
+    const now = Date.UTC(1994, 10, 6, 8, 49, 7)
+    for (const text of [
+      'Sun, 06 Nov 1994 08:49:37 GMT',
+      'Sunday, 06-Nov-94 08:49:37 GMT',
+      'Sun Nov  6 08:49:37 1994',
+      ' 30 ',
+    ])
+      expect(readRetryAfter(text, now)).toBe(30_000)
+    for (const text of ['', '1.5', '1e3', 'tomorrow', '2026', undefined]) expect(readRetryAfter(text, now)).toBeNull()
   })
 
   test('[OPERATOR-20] a service that is not there is a failure that may be repeated', async () => {

@@ -52,6 +52,7 @@ export interface DatabaseJobsOptions {
 
 const entriesPerCommit = 500
 const longestReason = 2_000
+const longestWaitMs = 86_400_000
 const usualPage = 50
 const longestPage = 500
 
@@ -162,8 +163,12 @@ export class DatabaseJobs implements JobQueue {
     await this.#say({ type: 'ack', ref, result })
   }
 
-  async nack(ref: LeaseRef, { reason, isRetryable }: JobFailure): Promise<NackReply> {
-    const failure = { reason: storable(reason).slice(0, longestReason), isRetryable }
+  async nack(ref: LeaseRef, { reason, isRetryable, waitMs = 0 }: JobFailure): Promise<NackReply> {
+    const failure = {
+      reason: storable(reason).slice(0, longestReason),
+      isRetryable,
+      waitMs: Math.min(Math.max(0, Math.round(waitMs)), longestWaitMs),
+    }
     const job = await this.#say({ type: 'nack', ref, failure })
     return { state: job.state, runAt: isOver(job.state) ? null : job.run_at }
   }

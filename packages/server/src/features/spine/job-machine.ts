@@ -43,6 +43,8 @@ export interface Change {
 export interface Failure {
   readonly reason: string
   readonly isRetryable: boolean
+  /** The least time before the next hand-out. */
+  readonly waitMs?: number | undefined
 }
 
 const overStates: ReadonlySet<JobState> = new Set(['done', 'dead', 'cancelled', 'expired', 'discarded'])
@@ -99,11 +101,13 @@ export function done(job: Job, now: number): Change {
 }
 
 /** The hand-out failed: the job waits for the next one, or is dead. One that is being cancelled is cancelled. */
-export function failed(job: Job, now: number, { reason, isRetryable, random }: Failure & { random: number }): Change {
+export function failed(job: Job, now: number, failure: Failure & { readonly random: number }): Change {
+  const { reason, isRetryable, random } = failure
   const attempt = { outcome: 'failed', reason } as const
   if (job.cancel_at !== null) return { ...cancelledAt(job, now), attempt }
   if (!isRetryable || job.attempts >= job.max_attempts) return { ...over(job, 'dead', { now, reason }), attempt }
-  return { ...again(job, now, { waitMs: delayMs(backoffOf(job), job.attempts, random), reason }), attempt }
+  const waitMs = Math.max(delayMs(backoffOf(job), job.attempts, random), failure.waitMs ?? 0)
+  return { ...again(job, now, { waitMs, reason }), attempt }
 }
 
 /** Whoever had it gives it back untouched: the hand-out does not count. */

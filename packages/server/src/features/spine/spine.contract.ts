@@ -332,6 +332,20 @@ export function queueContract(open: OpenSpine): void {
     expect(await spine.jobs.get(organisation, jobId)).toMatchObject({ state: 'dead', reason: 'no 4' })
   })
 
+  test('[SPINE-18] a failed hand-out is not repeated before the time that is asked for, and never before its own', async () => {
+    const { spine, clock } = await open()
+    const backoff = { firstMs: 1_000, ceilingMs: 1_000 }
+    await spine.jobs.publish(organisation, { ...newJob(), maxAttempts: 4, backoff })
+    const waits: number[] = []
+    for (const waitMs of [5_000, 10, 1e12]) {
+      const { runAt } = await spine.jobs.nack(refOf(await leaseOne(spine)), { reason: 'no', isRetryable: true, waitMs })
+      waits.push((runAt ?? 0) - clock.time)
+      clock.move(86_400_000)
+      await spine.settle()
+    }
+    expect(waits).toEqual([5_000, 750, 86_400_000])
+  })
+
   test('[SPINE-18] a failure that cannot succeed makes the job dead at once', async () => {
     const { spine } = await open()
     await spine.jobs.publish(organisation, newJob())

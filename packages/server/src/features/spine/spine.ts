@@ -152,6 +152,8 @@ export interface JobResult {
 export interface JobFailure {
   readonly reason: string
   readonly isRetryable: boolean
+  /** The job is not handed out again before this time, in milliseconds, has passed; at most a day. */
+  readonly waitMs?: number | undefined
 }
 
 export interface NackReply {

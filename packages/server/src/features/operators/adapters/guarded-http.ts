@@ -19,6 +19,8 @@ export interface HttpAnswer {
   readonly status: number
   readonly mediaType: string
   readonly body: Uint8Array
+  /** `Retry-After`: how long the service asks to be left alone; null where it says nothing that can be read. */
+  readonly retryAfterMs: number | null
 }
 
 /** Why there is no answer. The message names no address: whoever publishes a job sees it. */
@@ -88,7 +90,8 @@ export class GuardedHttp implements Disposable {
       if (status >= 300 && status < 400)
         throw new HttpFailure('redirect', `The service redirects (${status}), which is not followed.`)
       const body = await readBody(response, call.maxBytes)
-      return { status, mediaType: response.headers['content-type'] ?? '', body }
+      const retryAfterMs = readRetryAfter(response.headers['retry-after'], Date.now())
+      return { status, mediaType: response.headers['content-type'] ?? '', body, retryAfterMs }
     } finally {
       if (!response.complete) response.destroy()
     }
@@ -128,6 +131,16 @@ export class GuardedHttp implements Disposable {
       (error: NodeJS.ErrnoException) => done(error, '', 0),
     )
   }
+}
+
+/** Seconds, or a date in one of the forms of RFC 9110 (section 10.2.3). */
+export function readRetryAfter(text: string | undefined, now: number): number | null {
+  if (text === undefined) return null
+  if (/^\s*\d{1,15}\s*$/.test(text)) return Number(text) * 1000
+  // Other things are dates to JavaScript too, such as `-1`, and the oldest form says nothing of its zone, which is GMT.
+  if (!/^\s*(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text)) return null
+  const until = Date.parse(/GMT\s*$/.test(text) ? text : `${text} GMT`)
+  return Number.isFinite(until) ? Math.max(until - now, 0) : null
 }
 
 async function readBody(response: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
