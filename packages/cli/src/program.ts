@@ -20,6 +20,7 @@ import { addOperator } from './commands/operator-new.ts'
 import { addOperators } from './commands/operators.ts'
 import { addPack } from './commands/pack.ts'
 import { addPlans } from './commands/plans.ts'
+import { addPolicies } from './commands/policies.ts'
 import { addAnswer, addInputs } from './commands/questions.ts'
 import { addResult } from './commands/result.ts'
 import { addRun } from './commands/run.ts'
@@ -70,6 +71,7 @@ const commands = [
   addOperators,
   addOperator,
   addCircuits,
+  addPolicies,
   addCheck,
   addCompile,
   addPack,

@@ -1,9 +1,9 @@
 import type { ColumnKinds } from './columns.ts'
 import type { OrganisationTable, TokenTable } from './tables/access.ts'
-import type { CircuitTable } from './tables/circuits.ts'
+import type { CircuitTable, CircuitVersionTable } from './tables/circuits.ts'
 import type { OperatorEventTable, OperatorEvidenceTable, OperatorTable } from './tables/operators.ts'
 import { eventColumns, type EventCounterTable, type EventTable } from './tables/events.ts'
-import type { PolicyTable } from './tables/policies.ts'
+import type { PolicyChangeTable, PolicyTable } from './tables/policies.ts'
 import type { PlanTable, PlanVersionTable } from './tables/plans.ts'
 import {
   runCallColumns,
@@ -64,10 +64,12 @@ export interface Tables {
   readonly bus_counter: BusCounterTable
   readonly bus_schema: BusSchemaTable
   readonly circuit: CircuitTable
+  readonly circuit_version: CircuitVersionTable
   readonly operator: OperatorTable
   readonly operator_event: OperatorEventTable
   readonly operator_evidence: OperatorEvidenceTable
   readonly policy: PolicyTable
+  readonly policy_change: PolicyChangeTable
 }
 
 /** The tables that `insertAll` and `insertMissing` can write. */

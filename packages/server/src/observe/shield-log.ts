@@ -61,6 +61,10 @@ export function policyNotLoaded(
   log.error(fields, 'policy not loaded')
 }
 
+export function policiesNotRead(log: Logger, fields: { readonly organisation: string; readonly error: unknown }): void {
+  log.warn(fields, 'policies not read')
+}
+
 /** What a policy says may have parts of a message in it, so that it is written only where everything is. */
 export function policySaid(
   log: Logger,

@@ -118,6 +118,51 @@ onDatabases('policies', databases => {
   })
 })
 
+onDatabases('policies that change', databases => {
+  test('[SHIELD-23] what cannot be read at the moment is read again for the next message', async () => {
+    const db = await databases.open()
+    const { policies } = start(db)
+    for (const name of ['a', 'b', 'c']) {
+      const module = policy([...constant(name === 'c' ? 5 : 0)])
+      await policies.put(acme, name, { topics: '>', module, active: true })
+    }
+    // Together they would not have room to wait; one after the other they have.
+    const { policies: later } = start(db, { queue: 1 })
+    await expect(later.check(message())).rejects.toMatchObject({ code: 'policy.denied', details: { policy: 'c' } })
+    expect(await later.list(acme)).toMatchObject([{ loaded: true }, { loaded: true }, { loaded: true }])
+    const { policies: crowded } = start(db, { queue: 1 })
+    const others = crowded.put(acme, 'd', { topics: 'none.*', module: base64(constantPolicy(1)), active: true })
+    await expect(crowded.check(message())).rejects.toMatchObject({ code: 'policy.missing', retryable: true })
+    await others
+    await expect(crowded.check(message())).rejects.toMatchObject({ code: 'policy.denied', details: { policy: 'c' } })
+    expect((await crowded.list(acme)).every(({ loaded }) => loaded)).toBe(true)
+  })
+
+  test('[SHIELD-31] keeps who did what to policies, also to those that are gone', async () => {
+    const { policies } = start(await databases.open())
+    const first = { topics: 'a.*', module: base64(constantPolicy(0)), active: true }
+    const { digest } = await policies.put(acme, 'gate', first)
+    const next = await policies.put(acme, 'gate', { topics: '>', module: base64(constantPolicy(1)), active: false })
+    await policies.setActive({ ...acme, subject: 'token:2' }, 'gate', true)
+    await policies.setActive(acme, 'gate', true)
+    await policies.put(acme, 'other', first)
+    await policies.delete(acme, 'gate')
+    const bad = policies.put(acme, 'bad', { topics: '>', module: base64(bytes('none')), active: true })
+    await expect(bad).rejects.toMatchObject({ code: 'policy.invalid' })
+    const { changes, next: after } = await policies.changes(acme, { policy: 'gate', limit: 3 })
+    const changed = { policy: 'gate', version: 2, digest: next.digest, topics: '>', by: 'token:1' }
+    expect(changes).toEqual([
+      { ...changed, change: 'deleted', active: true, at: expect.any(String) as string },
+      { ...changed, change: 'activated', active: true, by: 'token:2', at: expect.any(String) as string },
+      { ...changed, change: 'put', active: false, at: expect.any(String) as string },
+    ])
+    const rest = await policies.changes(acme, { policy: 'gate', limit: 3, before: after ?? 0 })
+    expect(rest).toMatchObject({ changes: [{ change: 'put', version: 1, digest, topics: 'a.*' }], next: null })
+    expect((await policies.changes(acme, { limit: 50 })).changes).toHaveLength(5)
+    expect(await policies.changes(other, { limit: 50 })).toEqual({ changes: [], next: null })
+  })
+})
+
 describe('modules', () => {
   onDatabases('policies', databases => {
     test('[SHIELD-24] a module that declares more than it may is refused', async () => {

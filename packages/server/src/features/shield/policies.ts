@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { unreachable } from '@slipway/kit/unreachable'
 import { AppError } from '@slipway/protocol/errors'
-import type { PolicyView, PutPolicy } from '@slipway/protocol/policies'
-import type { Database } from '#db/database'
+import type { PolicyChange, PolicyView, PutPolicy } from '@slipway/protocol/policies'
+import type { Database, Tx } from '#db/database'
 import type { Identity } from '#http/authenticate'
 import type { Logger } from '#observe/log'
 import type { ShieldCounters } from '#observe/shield-counters'
-import { policyChanged, policyNotLoaded, policySaid } from '#observe/shield-log'
+import { policiesNotRead, policyChanged, policyNotLoaded, policySaid } from '#observe/shield-log'
 import type { Gate, Outgoing } from './gate.ts'
 import type { CheckAnswer } from './policy-abi.ts'
 import { boundsProblem } from './policy-module.ts'
@@ -15,9 +15,14 @@ import {
   countPolicies,
   deletePolicy,
   findPolicy,
+  insertChange,
   putPolicy,
+  selectChanges,
   selectPolicies,
   setActive,
+  trimChanges,
+  type ChangeFilter,
+  type PolicyChangeRow,
   type PolicyRow,
 } from './policy-store.ts'
 import { matchesTopic } from './topic-pattern.ts'
@@ -58,6 +63,7 @@ interface Known {
 
 const channel = 'slipway_policies'
 const mostPolicies = 50
+const keptChanges = 10_000
 const organisationsKept = 1_000
 
 /** The policies of all organisations: which there are, and what they say. */
@@ -102,6 +108,7 @@ export class Policies implements Gate, AsyncDisposable {
     const row = { organisation, name, topics: asked.topics, is_active: asked.active ? 1 : 0, digest, module: bytes }
     await db.transaction(async tx => {
       await putPolicy(tx, { ...row, changed_by: subject, changed_at: Math.round(now()) })
+      await this.#note(tx, 'put', { by, policy: await findPolicy(tx.sql, organisation, name) })
       if ((await countPolicies(tx, organisation)) > mostPolicies)
         throw new AppError(
           'policy.invalid',
@@ -118,11 +125,17 @@ export class Policies implements Gate, AsyncDisposable {
     const { db, log, now } = this.#deps
     const { organisation, subject } = by
     const changed = { is_active: isActive ? 1 : 0, changed_by: subject, changed_at: Math.round(now()) }
-    await db.transaction(async tx => {
-      if (!(await setActive(tx, { organisation, name, ...changed }))) throw unknownPolicy(name)
+    const change = isActive ? 'activated' : 'deactivated'
+    const isChanged = await db.transaction(async tx => {
+      const policy = await findPolicy(tx.sql, organisation, name)
+      if (!policy) throw unknownPolicy(name)
+      if (policy.is_active === changed.is_active) return false
+      await setActive(tx, { organisation, name, ...changed })
+      await this.#note(tx, change, { by, policy: { ...policy, ...changed } })
       await db.notify(tx, channel, organisation)
+      return true
     })
-    policyChanged(log, { organisation, policy: name, by: subject, change: isActive ? 'activated' : 'deactivated' })
+    if (isChanged) policyChanged(log, { organisation, policy: name, by: subject, change })
     return this.#changed(organisation, name)
   }
 
@@ -132,7 +145,9 @@ export class Policies implements Gate, AsyncDisposable {
     const { organisation, subject } = by
     const view = await this.get(by, name)
     await db.transaction(async tx => {
+      const policy = await findPolicy(tx.sql, organisation, name)
       if (!(await deletePolicy(tx, organisation, name))) throw unknownPolicy(name)
+      await this.#note(tx, 'deleted', { by, policy })
       await db.notify(tx, channel, organisation)
     })
     policyChanged(log, { organisation, policy: name, by: subject, change: 'deleted' })
@@ -156,9 +171,33 @@ export class Policies implements Gate, AsyncDisposable {
     return viewOf(row, await this.#inForce(organisation))
   }
 
+  /** What was done to policies, also to those that are not there any more, newest first. */
+  async changes(
+    { organisation }: Identity,
+    filter: ChangeFilter,
+  ): Promise<{ readonly changes: PolicyChange[]; readonly next: number | null }> {
+    const { limit } = filter
+    const rows = await selectChanges(this.#deps.db.read, organisation, { ...filter, limit: limit + 1 })
+    const page = rows.slice(0, limit)
+    return { changes: page.map(changeView), next: rows.length > limit ? (page.at(-1)?.position ?? null) : null }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listening[Symbol.dispose]()
     await this.#pool[Symbol.asyncDispose]()
+  }
+
+  async #note(
+    tx: Tx,
+    change: PolicyChange['change'],
+    { by, policy }: { readonly by: Identity; readonly policy: PolicyRow | undefined },
+  ): Promise<void> {
+    if (!policy) return
+    const { organisation, name, version, digest, topics, is_active } = policy
+    const at = Math.round(this.#deps.now())
+    const noted = { organisation, policy: name, change, version, digest, topics, is_active, by: by.subject, at }
+    await insertChange(tx, noted)
+    await trimChanges(tx, organisation, keptChanges)
   }
 
   async #changed(organisation: string, name: string): Promise<PolicyView> {
@@ -210,7 +249,10 @@ export class Policies implements Gate, AsyncDisposable {
 
   async #load(organisation: string, before: readonly Active[]): Promise<readonly Active[]> {
     const rows = await selectPolicies(this.#deps.db.read, organisation)
-    return Promise.all(rows.filter(row => row.is_active === 1).map(row => this.#activate(row, before)))
+    const active: Active[] = []
+    // One after the other: together they would take the room that messages of the organisation have to wait.
+    for (const row of rows) if (row.is_active === 1) active.push(await this.#activate(row, before))
+    return active
   }
 
   async #activate(row: PolicyRow, known: readonly Active[]): Promise<Active> {
@@ -222,6 +264,8 @@ export class Policies implements Gate, AsyncDisposable {
         throw new AppError('policy.invalid', 'Its bytes are not those that were put.')
       return { name, version, topics, digest, module: await this.#compiled(organisation, name, row.module) }
     } catch (error) {
+      // It may be loaded in a moment; until then nothing is known of these policies.
+      if (error instanceof AppError && error.retryable) throw error
       policyNotLoaded(this.#deps.log, { organisation, policy: name, version, error })
       return known.find(policy => policy.name === name) ?? { name, version, topics, digest, module: null }
     }
@@ -255,7 +299,11 @@ export class Policies implements Gate, AsyncDisposable {
 
   #heard(organisation: string | null): void {
     const changed = organisation === null ? [...this.#known.keys()] : [organisation]
-    for (const known of changed) if (this.#known.has(known)) this.#refresh(known).catch(() => undefined)
+    for (const known of changed) {
+      if (!this.#known.has(known)) continue
+      // What could not be read is forgotten: the next message reads it again, and is refused where that fails too.
+      this.#refresh(known).catch((error: unknown) => policiesNotRead(this.#deps.log, { organisation: known, error }))
+    }
   }
 
   #tell(organisation: string, { name }: Active, answer: CheckAnswer | PoolFailure): void {
@@ -313,6 +361,21 @@ function viewOf(row: PolicyRow, active: readonly Active[]): PolicyView {
     loaded: inForce?.digest === row.digest && inForce.module !== null,
     changed_by: row.changed_by,
     changed_at: new Date(row.changed_at).toISOString(),
+  }
+}
+
+function changeView(row: PolicyChangeRow): PolicyChange {
+  const { policy, version, digest, topics, by } = row
+  const change = row.change as PolicyChange['change']
+  return {
+    policy,
+    change,
+    version,
+    digest,
+    topics,
+    active: row.is_active === 1,
+    by,
+    at: new Date(row.at).toISOString(),
   }
 }
 
