@@ -64,6 +64,7 @@ const pathKinds: Readonly<Record<string, Kind>> = {
   'operators/:id': 'operator',
   'circuits/:name': 'circuit',
   'policies/:name': 'policy',
+  'versions/:version': 'version',
   ':flow_index': 'step',
   ':concept': 'concept',
   'plans/*': 'plan file',
@@ -74,6 +75,7 @@ const fieldKinds: Readonly<Record<string, Kind>> = {
   plan_id: 'plan',
   run_id: 'run',
   organisation: 'organisation',
+  policy: 'policy',
   version: 'version',
   flow_index: 'step',
 }
@@ -95,6 +97,7 @@ const newThings: Readonly<Record<string, Partial<Record<Kind, string>>>> = {
 
 /** Bodies that are looked at before it is asked whose the thing is. */
 const bodies: Readonly<Record<string, object>> = {
+  rollbackCircuit: { version: 1 },
   checkOperator: { topic: 'things.jobs', schema: 'arqonbus.new.thing.v1', samples: [{}] },
 }
 

@@ -1,5 +1,15 @@
 import { createToken, getCaller, listTokens, revokeToken } from './access.ts'
-import { deleteCircuit, enableCircuit, getCircuit, listCircuits, pauseCircuit, putCircuit } from './circuits.ts'
+import {
+  deleteCircuit,
+  enableCircuit,
+  getCircuit,
+  getCircuitVersion,
+  listCircuits,
+  listCircuitVersions,
+  pauseCircuit,
+  putCircuit,
+  rollbackCircuit,
+} from './circuits.ts'
 import { streamRun } from './events.ts'
 import { deletePlan, deployPlan, getPlan, getPlanFile, getPlanGraph, listPlans, rollbackPlan } from './plans.ts'
 import { deleteRun, exportRun, importRun, pruneRuns } from './archives.ts'
@@ -69,7 +79,15 @@ import {
   quarantineOperator,
   releaseOperator,
 } from './operators.ts'
-import { activatePolicy, deactivatePolicy, deletePolicy, getPolicy, listPolicies, putPolicy } from './policies.ts'
+import {
+  activatePolicy,
+  deactivatePolicy,
+  deletePolicy,
+  getPolicy,
+  listPolicies,
+  listPolicyChanges,
+  putPolicy,
+} from './policies.ts'
 import { healthz, listModels, livez, readyz } from './system.ts'
 
 /** Every HTTP route of the server. */
@@ -155,9 +173,13 @@ export const api = {
   putCircuit,
   enableCircuit,
   pauseCircuit,
+  listCircuitVersions,
+  getCircuitVersion,
+  rollbackCircuit,
   deleteCircuit,
   putPolicy,
   listPolicies,
+  listPolicyChanges,
   getPolicy,
   activatePolicy,
   deactivatePolicy,

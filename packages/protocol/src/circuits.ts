@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { SchemaId } from './bus/envelope.ts'
-import { Topic, topicKind } from './bus/topics.ts'
+import { operatorsTopic, planTopic, Topic, topicKind } from './bus/topics.ts'
 import { route } from './route.ts'
 
 export const CircuitName = z
@@ -9,18 +9,21 @@ export const CircuitName = z
 
 /** Messages of `from` that `when` lets through go, as `map` makes them, to `to`. */
 export const CircuitEdge = z.strictObject({
-  from: Topic.refine(topic => topicKind(topic) !== 'jobs', 'Jobs go to operators; begin with their results.'),
+  from: Topic.refine(topic => topicKind(topic) !== 'jobs', 'Jobs go to operators; begin with their results.').refine(
+    topic => topicKind(topic) !== 'system' || topic === operatorsTopic,
+    `Of the system's own topics there is ${operatorsTopic} alone.`,
+  ),
   to: Topic.refine(
     topic => ['jobs', 'events'].includes(topicKind(topic)),
     'Results, streams and system topics come from the server alone.',
-  ),
+  ).refine(topic => topic !== planTopic, 'plan.jobs belongs to the plan engine. A run is submitted over HTTP.'),
   /** Of what is published; the message's own unless said. */
   schema: SchemaId.optional(),
   /** JSONata over the message's payload: only what it is true for goes on. */
   when: z.string().max(4_000).optional(),
   /** JSONata over the message's payload: the new payload. */
   map: z.string().max(4_000).optional(),
-  /** Whether `to` may be a topic of jobs that no operator has ever taken. */
+  /** Whether no operator may ever have taken jobs of `to`, or of the topic whose results or streams `from` has. */
   may_be_empty: z.boolean().default(false),
 })
 export type CircuitEdge = z.infer<typeof CircuitEdge>
@@ -52,6 +55,23 @@ export const CircuitView = z.object({
 })
 export type CircuitView = z.infer<typeof CircuitView>
 
+/** What a circuit was at some time. */
+export const CircuitVersion = z.object({
+  circuit: CircuitName,
+  version: z.number(),
+  /** The version whose document this is, where that was put in force again. */
+  restored: z.number().nullable(),
+  made_at: z.string(),
+  made_by: z.string(),
+})
+export type CircuitVersion = z.infer<typeof CircuitVersion>
+
+export const CircuitVersionDetail = CircuitVersion.extend({ document: CircuitDocument })
+export type CircuitVersionDetail = z.infer<typeof CircuitVersionDetail>
+
+const VersionNumber = z.int().min(1)
+const flag = z.stringbool().default(false)
+
 const params = z.object({ name: CircuitName })
 const errors = ['input.invalid', 'circuit.unknown'] as const
 
@@ -80,12 +100,14 @@ export const putCircuit = route({
   method: 'PUT',
   path: '/api/circuits/:name',
   scope: 'admin',
-  summary: 'Declare a circuit, or change it; a new one is paused.',
+  summary:
+    'Declare a circuit, or change it; a new one is paused. With `dryRun` it is only checked, and the reply is what it would be.',
   tag: 'operators',
   params,
+  query: z.object({ dryRun: flag }),
   body: CircuitDocument,
   reply: CircuitView,
-  errors: ['input.invalid', 'circuit.invalid'],
+  errors: ['input.invalid', 'circuit.invalid', 'mapping.busy'],
 })
 
 export const enableCircuit = route({
@@ -96,7 +118,7 @@ export const enableCircuit = route({
   tag: 'operators',
   params,
   reply: CircuitView,
-  errors: [...errors, 'circuit.invalid'],
+  errors: [...errors, 'circuit.invalid', 'mapping.busy'],
 })
 
 export const pauseCircuit = route({
@@ -108,6 +130,44 @@ export const pauseCircuit = route({
   params,
   reply: CircuitView,
   errors,
+})
+
+export const listCircuitVersions = route({
+  method: 'GET',
+  path: '/api/circuits/:name/versions',
+  scope: 'read:jobs',
+  summary: 'What a circuit was before, newest first. A further page is named in the `Link` header.',
+  tag: 'operators',
+  params,
+  query: z.object({
+    limit: z.coerce.number().int().min(1).max(500).default(50),
+    after: z.coerce.number().int().min(1).optional(),
+  }),
+  reply: z.array(CircuitVersion),
+  errors,
+})
+
+export const getCircuitVersion = route({
+  method: 'GET',
+  path: '/api/circuits/:name/versions/:version',
+  scope: 'read:jobs',
+  summary: 'One version of a circuit with its document.',
+  tag: 'operators',
+  params: params.extend({ version: z.coerce.number().pipe(VersionNumber) }),
+  reply: CircuitVersionDetail,
+  errors,
+})
+
+export const rollbackCircuit = route({
+  method: 'POST',
+  path: '/api/circuits/:name/rollback',
+  scope: 'admin',
+  summary: 'Put an earlier version in force again, as a new version with its document.',
+  tag: 'operators',
+  params,
+  body: z.object({ version: VersionNumber }),
+  reply: CircuitView,
+  errors: [...errors, 'circuit.invalid', 'mapping.busy'],
 })
 
 export const deleteCircuit = route({

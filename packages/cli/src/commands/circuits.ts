@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { api } from '@slipway/protocol/api'
-import { CircuitDocument, type CircuitView } from '@slipway/protocol/circuits'
+import { CircuitDocument, type CircuitVersion, type CircuitView } from '@slipway/protocol/circuits'
 import { AppError } from '@slipway/protocol/errors'
 import type { Command } from 'commander'
-import { parseDocument } from 'yaml'
+import { parseDocument, stringify } from 'yaml'
 import { exitCodes } from '../exit-codes.ts'
+import { positive } from '../options.ts'
 import type { Cli, Session } from '../session.ts'
-import { oneLine, table } from '../text.ts'
+import { localTime, oneLine, table } from '../text.ts'
 
 export function addCircuits(program: Command, cli: Cli): void {
   const circuits = program
@@ -29,21 +30,86 @@ export function addCircuits(program: Command, cli: Cli): void {
     .command('apply')
     .description('Declare a circuit as a YAML or JSON file has it, or change it; a new one is paused.')
     .argument('<file>', 'the file')
+    .option('--check', 'only say whether it could be declared')
     .option('--enable', 'hand messages on at once')
     .action(
+      cli.act(async ({ client, terminal, json, printJson }, file: string, { enable, check }: ApplyFlags) => {
+        if (enable === true && check === true)
+          throw new AppError('input.invalid', '--check changes nothing, so that there is nothing to --enable.')
+        const document = await readCircuit(file)
+        const params = { name: document.circuit }
+        const query = { dryRun: check === true ? 'true' : 'false' }
+        let circuit = await client.call(api.putCircuit, { params, query, body: document })
+        if (enable === true) circuit = await client.call(api.enableCircuit, { params })
+        if (json) printJson(circuit)
+        else if (check === true)
+          terminal.print(`${circuit.circuit} is valid and would have version ${circuit.version}.`)
+        else terminal.print(`${circuit.circuit} has version ${circuit.version} and is ${circuit.state}.`)
+        return exitCodes.done
+      }),
+    )
+  addSwitches(circuits, cli)
+  addVersions(circuits, cli)
+}
+
+interface ApplyFlags {
+  readonly enable?: boolean
+  readonly check?: boolean
+}
+
+function addVersions(circuits: Command, cli: Cli): void {
+  circuits
+    .command('versions')
+    .description('List what a circuit was, newest first, or show one version of it as YAML.')
+    .argument('<circuit>', 'name of the circuit')
+    .argument('[version]', 'number of one version', positive)
+    .option('-n, --limit <n>', 'versions on a page', positive, 20)
+    .option('--after <cursor>', 'the page behind this cursor', positive)
+    .action(
       cli.act(
-        async ({ client, terminal, json, printJson }, file: string, { enable }: { readonly enable?: boolean }) => {
-          const document = await readCircuit(file)
-          const params = { name: document.circuit }
-          let circuit = await client.call(api.putCircuit, { params, body: document })
-          if (enable === true) circuit = await client.call(api.enableCircuit, { params })
-          if (json) printJson(circuit)
-          else terminal.print(`${circuit.circuit} has version ${circuit.version} and is ${circuit.state}.`)
+        async ({ client, terminal, json, printJson }, name: string, version: number | undefined, query: Paging) => {
+          if (version !== undefined) {
+            const found = await client.call(api.getCircuitVersion, { params: { name, version } })
+            if (json) printJson(found)
+            else terminal.print(stringify(found.document).trimEnd())
+            return exitCodes.done
+          }
+          const page = await client.page(api.listCircuitVersions, { params: { name }, query })
+          if (json) printJson(page)
+          else terminal.print(versionText(page.items, terminal.columns()))
+          if (page.next !== null) terminal.note(`Older ones: slipway circuits versions ${name} --after ${page.next}`)
           return exitCodes.done
         },
       ),
     )
-  addSwitches(circuits, cli)
+  circuits
+    .command('rollback')
+    .description('Put an earlier version in force again, as a new version.')
+    .argument('<circuit>', 'name of the circuit')
+    .argument('<version>', 'number of the version', positive)
+    .action(
+      cli.act(async ({ client, terminal, json, printJson }, name: string, version: number) => {
+        const circuit = await client.call(api.rollbackCircuit, { params: { name }, body: { version } })
+        if (json) printJson(circuit)
+        else terminal.print(`${name} has version ${circuit.version}, which is what version ${version} was.`)
+        return exitCodes.done
+      }),
+    )
+}
+
+interface Paging {
+  readonly limit: number
+  readonly after?: number
+}
+
+function versionText(versions: readonly CircuitVersion[], width: number): string {
+  const rows = versions.map(({ version, restored, made_at: at, made_by: by }) => [
+    String(version),
+    localTime(at),
+    oneLine(by),
+    restored === null ? '' : `what ${restored} was`,
+  ])
+  return table(['VERSION', 'MADE', 'BY', ''], rows, { width })
 }
 
 function addSwitches(circuits: Command, cli: Cli): void {

@@ -22,4 +22,15 @@ export async function up(database: Transaction<Tables>, types: ColumnTypes): Pro
       last_problem ${text},
       primary key (organisation, name)
     ) ${strictWithoutRowid}`.execute(database)
+  await sql`
+    create table circuit_version (
+      organisation ${text} not null,
+      name ${text} not null,
+      version ${integer} not null,
+      document ${text} not null,
+      made_at ${integer} not null,
+      made_by ${text} not null,
+      restored ${integer},
+      primary key (organisation, name, version)
+    ) ${strictWithoutRowid}`.execute(database)
 }

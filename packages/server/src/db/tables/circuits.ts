@@ -16,3 +16,16 @@ export interface CircuitTable {
   readonly cut: number
   readonly last_problem: string | null
 }
+
+/** What a circuit was, the version in force included. */
+export interface CircuitVersionTable {
+  readonly organisation: string
+  readonly name: string
+  readonly version: number
+  /** JSON. */
+  readonly document: string
+  readonly made_at: number
+  readonly made_by: string
+  /** The version whose document was put in force again. */
+  readonly restored: number | null
+}

@@ -1,9 +1,10 @@
 import { sql, type Selectable } from 'kysely'
 import type { Reader, Tx } from '#db/database'
 import { Statement } from '#db/statement'
-import type { CircuitTable } from '#db/tables/circuits'
+import type { CircuitTable, CircuitVersionTable } from '#db/tables/circuits'
 
 export type CircuitRow = Selectable<CircuitTable>
+export type CircuitVersionRow = Selectable<CircuitVersionTable>
 
 export interface CircuitKey {
   readonly organisation: string
@@ -48,8 +49,55 @@ export async function putCircuitRow(tx: Tx, row: CircuitRow): Promise<void> {
     .execute()
 }
 
+/** With all that it was. */
 export async function deleteCircuitRow(tx: Tx, { organisation, name }: CircuitKey): Promise<void> {
+  await deleteVersions(tx, { organisation, name }, Number.MAX_SAFE_INTEGER)
   await tx.sql.deleteFrom('circuit').where('organisation', '=', organisation).where('name', '=', name).execute()
+}
+
+export async function insertVersion(tx: Tx, row: CircuitVersionRow): Promise<void> {
+  await tx.sql.insertInto('circuit_version').values(row).execute()
+}
+
+/** Those up to this one. */
+export async function deleteVersions(tx: Tx, { organisation, name }: CircuitKey, version: number): Promise<void> {
+  await tx.sql
+    .deleteFrom('circuit_version')
+    .where('organisation', '=', organisation)
+    .where('name', '=', name)
+    .where('version', '<=', version)
+    .execute()
+}
+
+/** Newest first. */
+export function selectVersions(
+  reader: Reader,
+  { organisation, name }: CircuitKey,
+  { before, limit }: { readonly before: number | undefined; readonly limit: number },
+): Promise<CircuitVersionRow[]> {
+  return reader
+    .selectFrom('circuit_version')
+    .selectAll()
+    .where('organisation', '=', organisation)
+    .where('name', '=', name)
+    .$if(before !== undefined, query => query.where('version', '<', before ?? 0))
+    .orderBy('version', 'desc')
+    .limit(limit)
+    .execute()
+}
+
+export function findVersion(
+  reader: Reader,
+  { organisation, name }: CircuitKey,
+  version: number,
+): Promise<CircuitVersionRow | undefined> {
+  return reader
+    .selectFrom('circuit_version')
+    .selectAll()
+    .where('organisation', '=', organisation)
+    .where('name', '=', name)
+    .where('version', '=', version)
+    .executeTakeFirst()
 }
 
 export interface Progress {

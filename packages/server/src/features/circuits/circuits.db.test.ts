@@ -4,7 +4,17 @@ import { CircuitDocument } from '@slipway/protocol/circuits'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Database } from '#db/database'
 import { onDatabases } from '#db/testing'
-import { acme, bytes, operatorBed, other, registration, TestLink, type OperatorBed } from '#features/operators/testing'
+import {
+  acme,
+  bytes,
+  operatorBed,
+  other,
+  registration,
+  TestLink,
+  testMappings,
+  type OperatorBed,
+} from '#features/operators/testing'
+import type { MappingTerms } from '#features/mappings/mappings'
 import { silentLogger } from '#observe/log'
 import { checkCircuit } from './circuit-check.ts'
 import { Circuits } from './circuits.ts'
@@ -103,6 +113,69 @@ onDatabases('circuits', databases => {
     expect((await bed.take('copied.assets', 2)).map(({ payload }) => read(payload))).toEqual([{ v: 1 }, { v: 2 }])
   })
 
+  test('[CIRCUIT-11] keeps what it was, and puts it in force again', async () => {
+    const bed = await open(await databases.open())
+    const document = (v: number) => ({
+      circuit: 'copy',
+      edges: [{ from: 'input.assets', to: 'copied.assets', map: `{ "v": ${v} }` }],
+    })
+    await bed.enable(document(1))
+    for (const v of [2, 3]) await bed.put(document(v))
+    expect(await bed.circuits.rollback(acme, 'copy', 1)).toMatchObject({ version: 4, state: 'enabled' })
+    await bed.publish('input.assets', {})
+    expect((await bed.take('copied.assets', 1)).map(({ payload }) => read(payload))).toEqual([{ v: 1 }])
+    const first = await bed.circuits.versions(acme, 'copy', { limit: 3 })
+    expect(first).toMatchObject({
+      versions: [
+        { version: 4, restored: 1, made_by: 'ann' },
+        { version: 3, restored: null },
+        { version: 2, restored: null },
+      ],
+      next: 2,
+    })
+    expect(await bed.circuits.versions(acme, 'copy', { limit: 3, after: 2 })).toMatchObject({
+      versions: [{ version: 1 }],
+      next: null,
+    })
+    expect(await bed.circuits.version(acme, 'copy', 2)).toMatchObject({ version: 2, document: document(2) })
+    // What is in force already is no new version.
+    expect(await bed.circuits.rollback(acme, 'copy', 1)).toMatchObject({ version: 4 })
+    const unknown = { code: 'circuit.unknown' }
+    await expect(bed.circuits.rollback(acme, 'copy', 9)).rejects.toMatchObject(unknown)
+    await expect(bed.circuits.version(other, 'copy', 1)).rejects.toMatchObject(unknown)
+    await expect(bed.circuits.versions(other, 'copy', { limit: 3 })).rejects.toMatchObject(unknown)
+    await bed.circuits.delete(acme, 'copy')
+    await expect(bed.circuits.version(acme, 'copy', 1)).rejects.toMatchObject(unknown)
+    expect(await bed.put(document(1))).toMatchObject({ version: 1 })
+  })
+
+  test('[CIRCUIT-11] a version that does not fit its surroundings any more is not put in force again', async () => {
+    const bed = await open(await databases.open())
+    const session = await bed.operators.connect(acme, registration({ supportedSchemas: [jobSchema] }), new TestLink())
+    await bed.put({ circuit: 'assets', edges: [{ from: 'input.assets', to: 'genesis.jobs', schema: jobSchema }] })
+    await bed.put({ circuit: 'assets', edges: [{ from: 'input.assets', to: 'copied.assets' }] })
+    await session.close('left')
+    await bed.operators.forget(acme, 'genesis-1')
+    await expect(bed.circuits.rollback(acme, 'assets', 1)).rejects.toMatchObject({ code: 'circuit.invalid' })
+    expect(await bed.circuits.get(acme, 'assets')).toMatchObject({ version: 2 })
+  })
+
+  test('[CIRCUIT-12] what is only checked changes nothing', async () => {
+    const bed = await open(await databases.open())
+    const document = CircuitDocument.parse({ circuit: 'copy', edges: [{ from: 'a.b', to: 'c.d' }] })
+    const put = (changed: CircuitDocument) => bed.circuits.put(acme, 'copy', { document: changed, dryRun: true })
+    expect(await put(document)).toMatchObject({ version: 1, state: 'paused' })
+    expect(await bed.circuits.list(acme)).toEqual([])
+    await bed.put(document)
+    await bed.circuits.enable(acme, 'copy')
+    expect(await put(document)).toMatchObject({ version: 1, state: 'enabled' })
+    const changed = { ...document, edges: [{ from: 'a.b', to: 'c.e', may_be_empty: false }] }
+    expect(await put(changed)).toMatchObject({ version: 2, document: changed })
+    const wrong = { ...document, edges: [{ from: 'a.b', to: 'none.jobs', may_be_empty: false }] }
+    await expect(put(wrong)).rejects.toMatchObject({ code: 'circuit.invalid' })
+    expect(await bed.circuits.get(acme, 'copy')).toMatchObject({ version: 1, document })
+  })
+
   test('[CIRCUIT-8] counts what cannot be handed on, and goes on', async () => {
     const bed = await open(await databases.open())
     await bed.spine.schemas.register('acme', jobSchema, { type: 'object', required: ['ref'] })
@@ -168,15 +241,45 @@ onDatabases('circuits', databases => {
     expect(await bed.put(document)).toMatchObject({ state: 'paused' })
     await session.close('left')
   })
+
+  test('[CIRCUIT-3] names every expression that is none', async () => {
+    const bed = await open(await databases.open())
+    const edges = [
+      { from: 'a.b', to: 'c.d', when: '(', map: 'a' },
+      { from: 'a.b', to: 'c.e', map: '{' },
+    ]
+    await expect(bed.put({ circuit: 'wrong', edges })).rejects.toMatchObject({
+      code: 'circuit.invalid',
+      details: [expect.stringMatching(/^edges\.0: when: .*no JSONata/), expect.stringMatching(/^edges\.1: map: /)],
+    })
+  })
+
+  test('[CIRCUIT-10] a mapping that does not come back is counted, and holds up nobody else', async () => {
+    const bed = await open(await databases.open(), 100, { timeoutMs: 5_000 })
+    const map = '($f := function($n, $v) { $n = 0 ? $v : $f($n - 1, {"a": $v, "b": $v}) }; $f(40, 1) = $f(40, 1))'
+    await bed.enable({ circuit: 'stuck', edges: [{ from: 'input.assets', to: 'copied.assets', map }] })
+    const own = { circuit: 'own', edges: [{ from: 'input.assets', to: 'copied.assets', when: 'n >= 0', map: 'n' }] }
+    await bed.circuits.put(other, 'own', { document: CircuitDocument.parse(own) })
+    await bed.circuits.enable(other, 'own')
+    await bed.publish('input.assets', {})
+    for (let n = 0; n < 3; n++) {
+      const message = { topic: 'input.assets', type: 'event', schema: assetSchema, payload: bytes({ n }) } as const
+      await bed.spine.messages.publish('other', message)
+    }
+    await expect.poll(async () => (await bed.circuits.get(other, 'own')).counts.handed_on).toBe(3)
+    // That of the first organisation is still at its first message.
+    expect(await bed.circuits.get(acme, 'stuck')).toMatchObject({ counts: { failed: 0, handed_on: 0 } })
+    await expect.poll(async () => (await bed.circuits.get(acme, 'stuck')).counts.failed, { timeout: 30_000 }).toBe(1)
+    expect((await bed.circuits.get(acme, 'stuck')).last_problem).toMatch(/longer than 5000 ms/)
+  })
 })
 
 describe('documents of circuits', () => {
-  const alone = { takers: [{ topics: ['genesis.jobs'], schemas: [jobSchema] }], others: [] }
+  const alone = { takers: [{ topics: ['genesis.jobs'], schemas: [jobSchema] }], others: [], unreadable: new Map() }
   const check = (edges: unknown[], over: object = {}): void =>
     checkCircuit(CircuitDocument.parse({ circuit: 'c', edges, ...over }), alone)
 
   test.each([
-    ['no JSONata', [{ from: 'a.b', to: 'c.d', when: '(' }], /when/],
     ['no operator', [{ from: 'a.b', to: 'nvm.jobs' }], /no operator takes jobs of nvm.jobs/],
     [
       'no operator of the schema',
@@ -191,6 +294,9 @@ describe('documents of circuits', () => {
       ],
       /a.b → c.d → a.b is a circle/,
     ],
+    ['a schema left open', [{ from: 'a.b', to: 'genesis.jobs' }], /say which schema .*arqonbus.genesis.job.v1/],
+    ['results of nobody', [{ from: 'nvm.results', to: 'c.d' }], /nothing comes from nvm.results/],
+    ['streams of nobody', [{ from: 'nvm.streams', to: 'c.d' }], /nothing comes from nvm.streams/],
     ['itself', [{ from: 'a.b', to: 'a.b' }], /circle/],
     ['a circle through an operator', [{ from: 'genesis.results', to: 'genesis.jobs' }], /circle/],
   ])('[CIRCUIT-3] [CIRCUIT-4] refuses %s', (_what, edges, message) => {
@@ -202,16 +308,40 @@ describe('documents of circuits', () => {
     [{ from: 'a.b', to: 'genesis.results' }],
     [{ from: 'a.b', to: 'system.control.operators' }],
     [{ from: 'a', to: 'b.c' }],
+    [{ from: 'a.b', to: 'plan.jobs', may_be_empty: true }],
+    [{ from: 'system.control.others', to: 'a.b' }],
     [{ from: 'a.b', to: 'c.d', then: 'e.f' }],
   ])('[CIRCUIT-3] refuses the edge %j', edge => {
     expect(CircuitDocument.safeParse({ circuit: 'c', edges: [edge] }).success).toBe(false)
   })
 
+  test('[CIRCUIT-3] takes results of jobs that an operator takes, that the circuit makes, or that are to come', () => {
+    check([{ from: 'genesis.results', to: 'c.d' }])
+    check([
+      { from: 'a.b', to: 'nvm.jobs', may_be_empty: true },
+      { from: 'nvm.results', to: 'c.d' },
+    ])
+    check([{ from: 'nvm.streams', to: 'c.d', may_be_empty: true }])
+    check([{ from: 'system.control.operators', to: 'c.d' }])
+  })
+
+  test('[CIRCUIT-4] a way as long as an organisation has edges is looked through', () => {
+    const link = (n: number): unknown => ({ from: `chain.n${n}`, to: `chain.n${n + 1}` })
+    const documents = Array.from({ length: 200 }, (_, at) =>
+      CircuitDocument.parse({ circuit: `c${at}`, edges: Array.from({ length: 50 }, (_, n) => link(at * 50 + n)) }),
+    )
+    const [first, ...others] = documents
+    if (!first) throw new Error('There is no document.')
+    checkCircuit(first, { takers: [], others, unreadable: new Map() })
+    const closing = CircuitDocument.parse({ circuit: 'end', edges: [{ from: 'chain.n10000', to: 'chain.n0' }] })
+    expect(() => checkCircuit(closing, { takers: [], others: documents, unreadable: new Map() })).toThrow(/circle/)
+  })
+
   test('[CIRCUIT-4] a circle that is bounded is allowed, and one through other circuits is seen', () => {
-    check([{ from: 'genesis.results', to: 'genesis.jobs' }], { max_hops: 3 })
+    check([{ from: 'genesis.results', to: 'genesis.jobs', schema: jobSchema }], { max_hops: 3 })
     const others = [CircuitDocument.parse({ circuit: 'o', edges: [{ from: 'c.d', to: 'a.b' }] })]
     const document = CircuitDocument.parse({ circuit: 'c', edges: [{ from: 'a.b', to: 'c.d' }] })
-    expect(() => checkCircuit(document, { takers: [], others })).toThrow(/circle/)
+    expect(() => checkCircuit(document, { takers: [], others, unreadable: new Map() })).toThrow(/circle/)
   })
 })
 
@@ -229,10 +359,11 @@ interface Bed extends Pick<OperatorBed, 'spine' | 'operators'> {
   readonly take: (topic: string, count: number) => Promise<Message[]>
 }
 
-async function open(db: Database, jobsPerQueue = 100): Promise<Bed> {
+async function open(db: Database, jobsPerQueue = 100, terms: Partial<MappingTerms> = {}): Promise<Bed> {
   const { spine, operators, clock } = operatorBed(db, {}, { jobsPerQueue })
+  const mappings = testMappings(terms)
   const server = (): Circuits => {
-    const circuits = new Circuits({ db, spine, operators, log: silentLogger(), now: () => clock.time })
+    const circuits = new Circuits({ db, spine, operators, mappings, log: silentLogger(), now: () => clock.time })
     circuits.start()
     onTestFinished(() => circuits[Symbol.asyncDispose]())
     return circuits
@@ -240,7 +371,7 @@ async function open(db: Database, jobsPerQueue = 100): Promise<Bed> {
   const circuits = server()
   const put: Bed['put'] = document => {
     const parsed = CircuitDocument.parse(document)
-    return circuits.put(acme, parsed.circuit, parsed)
+    return circuits.put(acme, parsed.circuit, { document: parsed })
   }
   return Promise.resolve({
     spine,

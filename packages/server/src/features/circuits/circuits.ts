@@ -1,31 +1,38 @@
 import { parseJson } from '@slipway/kit/json'
-import type { CircuitDocument, CircuitView } from '@slipway/protocol/circuits'
+import type { CircuitDocument, CircuitVersion, CircuitVersionDetail, CircuitView } from '@slipway/protocol/circuits'
 import { AppError } from '@slipway/protocol/errors'
 import type { Tx } from '#db/database'
 import type { Operators } from '#features/operators/operators'
 import type { Identity } from '#http/authenticate'
-import { circuitFailed } from '#observe/circuits-log'
+import { circuitChanged, circuitFailed } from '#observe/circuits-log'
 import { checkCircuit } from './circuit-check.ts'
 import { CircuitRunner, type RunnerDeps } from './circuit-runner.ts'
 import {
   deleteCircuitRow,
+  deleteVersions,
   findCircuit,
+  findVersion,
+  insertVersion,
   lockCircuit,
   putCircuitRow,
   selectCircuits,
   selectEnabled,
+  selectVersions,
   type CircuitKey,
   type CircuitRow,
+  type CircuitVersionRow,
 } from './circuit-store.ts'
 
 export interface CircuitsDeps extends RunnerDeps {
-  readonly operators: Pick<Operators, 'list'>
+  readonly operators: Pick<Operators, 'takers'>
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
 
 const channel = 'slipway_circuits'
 const circuitsPerOrganisation = 200
+/** Versions of a circuit that are kept, the one in force included. */
+const keptVersions = 200
 
 /** Declared wiring between topics. */
 export class Circuits implements AsyncDisposable {
@@ -57,26 +64,49 @@ export class Circuits implements AsyncDisposable {
     return viewOf(row)
   }
 
-  /** Throws `circuit.invalid`. The same document changes nothing. */
-  async put(identity: Identity, name: string, document: CircuitDocument): Promise<CircuitView> {
+  /**
+   * Throws `circuit.invalid` and `mapping.busy`. The same document changes nothing. With `dryRun` nothing changes either, and
+   * what comes back is what the circuit would be.
+   */
+  async put(
+    identity: Identity,
+    name: string,
+    { document, dryRun = false }: { readonly document: CircuitDocument; readonly dryRun?: boolean },
+  ): Promise<CircuitView> {
     if (document.circuit !== name)
       throw new AppError('circuit.invalid', `The document is of the circuit ${document.circuit}, and not ${name}.`)
     await this.#check(identity, document)
     const key = { organisation: identity.organisation, name }
-    const text = JSON.stringify(document)
-    return this.#change(key, async tx => {
-      const known = await lockCircuit(tx, key)
-      if (known?.document === text) return known
-      if (!known && (await selectCircuits(tx.sql, key.organisation)).length >= circuitsPerOrganisation)
-        throw new AppError('circuit.invalid', `An organisation has at most ${circuitsPerOrganisation} circuits.`)
-      const changed = { document: text, changed_at: Math.round(this.#deps.now()), changed_by: identity.subject }
-      const counts = { handed_on: 0, held_back: 0, failed: 0, cut: 0, last_problem: null }
-      return {
-        ...(known ?? { ...key, ...counts, state: 'paused', seq: null }),
-        ...changed,
-        version: (known?.version ?? 0) + 1,
-      }
-    })
+    if (!dryRun) return this.#declare(identity, key, { document: JSON.stringify(document), restored: null })
+    const known = await findCircuit(this.#deps.db.read, key)
+    return viewOf(this.#next(identity, key, { known, document: JSON.stringify(document) }))
+  }
+
+  /** Throws `circuit.unknown`, and `circuit.invalid` where that version does not fit its surroundings any more. */
+  async rollback(identity: Identity, name: string, version: number): Promise<CircuitView> {
+    const key = { organisation: identity.organisation, name }
+    const { document } = await this.#version(key, version)
+    await this.#check(identity, readDocument(document))
+    return this.#declare(identity, key, { document, restored: version })
+  }
+
+  /** Throws `circuit.unknown`. Newest first. */
+  async versions(
+    identity: Identity,
+    name: string,
+    { after: before, limit }: { readonly after?: number | undefined; readonly limit: number },
+  ): Promise<{ readonly versions: CircuitVersion[]; readonly next: number | null }> {
+    await this.get(identity, name)
+    const key = { organisation: identity.organisation, name }
+    const rows = await selectVersions(this.#deps.db.read, key, { before, limit: limit + 1 })
+    const page = rows.slice(0, limit)
+    return { versions: page.map(versionView), next: rows.length > limit ? (page.at(-1)?.version ?? null) : null }
+  }
+
+  /** Throws `circuit.unknown`. */
+  async version({ organisation }: Identity, name: string, version: number): Promise<CircuitVersionDetail> {
+    const row = await this.#version({ organisation, name }, version)
+    return { ...versionView(row), document: readDocument(row.document) }
   }
 
   /** Throws `circuit.unknown`, and `circuit.invalid` where it does not fit its surroundings any more. */
@@ -84,25 +114,27 @@ export class Circuits implements AsyncDisposable {
     const key = { organisation: identity.organisation, name }
     await this.#check(identity, (await this.get(identity, name)).document)
     const last = await this.#deps.spine.messages.last()
-    return this.#change(key, async tx => {
+    const view = await this.#change(key, async tx => {
       const row = await lockCircuit(tx, key)
       if (!row) throw unknownCircuit(name)
       return { ...row, state: 'enabled', seq: row.seq ?? last }
     })
+    return this.#told(identity, 'enabled', view)
   }
 
   /** Throws `circuit.unknown`. */
-  async pause({ organisation }: Identity, name: string): Promise<CircuitView> {
-    const key = { organisation, name }
-    return this.#change(key, async tx => {
+  async pause(identity: Identity, name: string): Promise<CircuitView> {
+    const key = { organisation: identity.organisation, name }
+    const view = await this.#change(key, async tx => {
       const row = await lockCircuit(tx, key)
       if (!row) throw unknownCircuit(name)
       return { ...row, state: 'paused' }
     })
+    return this.#told(identity, 'paused', view)
   }
 
   /** Throws `circuit.unknown`. */
-  async delete({ organisation }: Identity, name: string): Promise<{ circuit: string }> {
+  async delete({ organisation, subject }: Identity, name: string): Promise<{ circuit: string }> {
     const key = { organisation, name }
     await this.#deps.db.transaction(async tx => {
       if (!(await lockCircuit(tx, key))) throw unknownCircuit(name)
@@ -110,6 +142,7 @@ export class Circuits implements AsyncDisposable {
       await this.#deps.db.notify(tx, channel, '')
     })
     await this.#settle()
+    circuitChanged(this.#deps.log, { organisation, circuit: name, by: subject, change: 'deleted', version: null })
     return { circuit: name }
   }
 
@@ -121,10 +154,70 @@ export class Circuits implements AsyncDisposable {
   }
 
   async #check(identity: Identity, document: CircuitDocument): Promise<void> {
-    const [operators, circuits] = await Promise.all([this.#deps.operators.list(identity), this.list(identity)])
-    const takers = operators.map(({ topics, supported_schemas: schemas }) => ({ topics, schemas }))
+    const { operators } = this.#deps
+    const [takers, circuits] = await Promise.all([operators.takers(identity.organisation), this.list(identity)])
     const others = circuits.filter(({ circuit, state }) => state === 'enabled' && circuit !== document.circuit)
-    checkCircuit(document, { takers, others: others.map(other => other.document) })
+    const unreadable = await this.#unreadable(identity.organisation, document)
+    checkCircuit(document, { takers, others: others.map(other => other.document), unreadable })
+  }
+
+  async #unreadable(organisation: string, { edges }: CircuitDocument): Promise<Map<string, string>> {
+    const texts = [...new Set(edges.flatMap(({ when, map }) => [when, map]).filter(text => text !== undefined))]
+    const problems = await this.#deps.mappings.problems(organisation, texts)
+    const wrong = texts.map((text, index) => [text, problems[index] ?? null] as const)
+    return new Map(wrong.filter((one): one is readonly [string, string] => one[1] !== null))
+  }
+
+  async #version(key: CircuitKey, version: number): Promise<CircuitVersionRow> {
+    const row = await findVersion(this.#deps.db.read, key, version)
+    if (!row) throw new AppError('circuit.unknown', `There is no version ${version} of a circuit ${key.name}.`)
+    return row
+  }
+
+  /** Makes it the circuit's newest version, unless that is so already. */
+  async #declare(
+    identity: Identity,
+    key: CircuitKey,
+    { document, restored }: { readonly document: string; readonly restored: number | null },
+  ): Promise<CircuitView> {
+    const view = await this.#change(key, async tx => {
+      const known = await lockCircuit(tx, key)
+      if (known?.document === document) return known
+      if (!known && (await selectCircuits(tx.sql, key.organisation)).length >= circuitsPerOrganisation)
+        throw new AppError('circuit.invalid', `An organisation has at most ${circuitsPerOrganisation} circuits.`)
+      const next = this.#next(identity, key, { known, document })
+      const { version, changed_at: made_at, changed_by: made_by } = next
+      await insertVersion(tx, { ...key, version, document, made_at, made_by, restored })
+      await deleteVersions(tx, key, version - keptVersions)
+      return next
+    })
+    return this.#told(identity, restored === null ? 'declared' : 'rolled_back', view)
+  }
+
+  #next(
+    { subject }: Identity,
+    key: CircuitKey,
+    { known, document }: { readonly known: CircuitRow | undefined; readonly document: string },
+  ): CircuitRow {
+    if (known?.document === document) return known
+    const counts = { handed_on: 0, held_back: 0, failed: 0, cut: 0, last_problem: null }
+    return {
+      ...(known ?? { ...key, ...counts, state: 'paused', seq: null }),
+      document,
+      changed_at: Math.round(this.#deps.now()),
+      changed_by: subject,
+      version: (known?.version ?? 0) + 1,
+    }
+  }
+
+  #told(
+    { organisation, subject: by }: Identity,
+    change: 'declared' | 'rolled_back' | 'enabled' | 'paused',
+    view: CircuitView,
+  ): CircuitView {
+    const { circuit, version } = view
+    circuitChanged(this.#deps.log, { organisation, circuit, version, by, change })
+    return view
   }
 
   async #change(key: CircuitKey, decide: (tx: Tx) => Promise<CircuitRow>): Promise<CircuitView> {
@@ -155,7 +248,8 @@ export class Circuits implements AsyncDisposable {
       this.#runners.delete(key)
     }
     for (const [key, row] of wanted)
-      if (!this.#runners.has(key)) this.#runners.set(key, new CircuitRunner(row, documentOf(row), this.#deps))
+      if (!this.#runners.has(key))
+        this.#runners.set(key, new CircuitRunner(row, readDocument(row.document), this.#deps))
   }
 }
 
@@ -163,9 +257,9 @@ function keyOf({ organisation, name }: CircuitKey): string {
   return JSON.stringify([organisation, name])
 }
 
-function documentOf({ document }: CircuitRow): CircuitDocument {
+function readDocument(text: string): CircuitDocument {
   // Only checked documents are written.
-  return parseJson(document) as CircuitDocument
+  return parseJson(text) as CircuitDocument
 }
 
 function viewOf(row: CircuitRow): CircuitView {
@@ -173,13 +267,17 @@ function viewOf(row: CircuitRow): CircuitView {
     circuit: row.name,
     version: row.version,
     state: row.state as CircuitView['state'],
-    document: documentOf(row),
+    document: readDocument(row.document),
     changed_at: new Date(row.changed_at).toISOString(),
     changed_by: row.changed_by,
     seq: row.seq ?? 0,
     counts: { handed_on: row.handed_on, held_back: row.held_back, failed: row.failed, cut: row.cut },
     last_problem: row.last_problem,
   }
+}
+
+function versionView({ name, version, restored, made_at, made_by }: CircuitVersionRow): CircuitVersion {
+  return { circuit: name, version, restored, made_at: new Date(made_at).toISOString(), made_by }
 }
 
 function unknownCircuit(name: string): AppError {
