@@ -225,7 +225,8 @@ describe('proxies', () => {
       ' 30 ',
     ])
       expect(readRetryAfter(text, now)).toBe(30_000)
-    for (const text of ['', '1.5', '1e3', 'tomorrow', '2026', undefined]) expect(readRetryAfter(text, now)).toBeNull()
+    for (const text of ['', '1.5', '1e3', 'tomorrow', '2026-01-01', undefined])
+      expect(readRetryAfter(text, now)).toBeNull()
   })
 
   test('[OPERATOR-20] a service that is not there is a failure that may be repeated', async () => {

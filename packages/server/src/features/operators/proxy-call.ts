@@ -39,7 +39,7 @@ export async function callService(proxy: ProxyConfig, job: LeasedJob, options: C
 }
 
 async function requestOf(proxy: ProxyConfig, job: LeasedJob, options: CallOptions): Promise<HttpCall> {
-  const { mappings, secret, signal } = options
+  const { mappings, signal } = options
   const given = { input: job.payload, notJson: 'nothing', names: { job: factsOf(job) } } as const
   const url = new URL(proxy.url)
   if (proxy.query !== undefined) {
@@ -47,24 +47,32 @@ async function requestOf(proxy: ProxyConfig, job: LeasedJob, options: CallOption
     for (const [name, value] of Object.entries(query ?? {}))
       url.searchParams.set(name, typeof value === 'string' ? value : JSON.stringify(value))
   }
-  const hasBody = proxy.method !== 'GET'
-  const mapped = proxy.body === undefined ? null : await mappings.evaluate(job.organisation, proxy.body, given)
-  const isJson = hasBody && (mapped !== null || jsonOf(job.payload) !== undefined)
+  const content = proxy.body === undefined ? job.payload : await mappings.evaluate(job.organisation, proxy.body, given)
+  const body = proxy.method === 'GET' ? null : content
   return {
     url,
     method: proxy.method,
-    headers: {
-      accept: 'application/json',
-      ...proxy.headers,
-      ...(hasBody && { 'content-type': isJson ? 'application/json' : 'application/octet-stream' }),
-      'idempotency-key': job.id,
-      ...(job.trace?.['traceparent'] !== undefined && { traceparent: job.trace['traceparent'] }),
-      ...(proxy.auth && secret !== null && { [proxy.auth.header]: proxy.auth.prefix + secret }),
-    },
-    body: hasBody ? (mapped ?? job.payload) : null,
+    headers: headersOf(proxy, job, { body, secret: options.secret }),
+    body,
     timeoutMs: proxy.timeout_ms,
     maxBytes: proxy.max_response_bytes,
     signal,
+  }
+}
+
+function headersOf(
+  { headers, auth }: ProxyConfig,
+  { id, trace }: LeasedJob,
+  { body, secret }: { readonly body: Uint8Array | null; readonly secret: string | null },
+): Record<string, string> {
+  const isJson = body !== null && jsonOf(body) !== undefined
+  return {
+    accept: 'application/json',
+    ...headers,
+    ...(body !== null && { 'content-type': isJson ? 'application/json' : 'application/octet-stream' }),
+    'idempotency-key': id,
+    ...(trace?.['traceparent'] !== undefined && { traceparent: trace['traceparent'] }),
+    ...(auth && secret !== null && { [auth.header]: auth.prefix + secret }),
   }
 }
 
