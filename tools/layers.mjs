@@ -27,7 +27,7 @@ export const serverFolders = {
 /** Feature -> features whose front file it may import. */
 export const features = {
   access: [],
-  circuits: ['mappings', 'operators', 'spine'],
+  circuits: ['access', 'mappings', 'operators', 'spine'],
   events: [],
   jobs: ['events', 'runs', 'shield', 'spine'],
   mappings: [],
@@ -36,7 +36,7 @@ export const features = {
   plans: ['events', 'sandboxes'],
   runs: ['events', 'models', 'plans', 'sandboxes'],
   sandboxes: [],
-  shield: ['operators', 'spine'],
+  shield: ['access', 'operators', 'spine'],
   spine: [],
 }
 

@@ -75,7 +75,6 @@ const fieldKinds: Readonly<Record<string, Kind>> = {
   plan_id: 'plan',
   run_id: 'run',
   organisation: 'organisation',
-  policy: 'policy',
   version: 'version',
   flow_index: 'step',
 }

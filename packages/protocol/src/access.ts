@@ -116,3 +116,47 @@ export const getCaller = route({
   reply: Caller,
   errors: [],
 })
+
+/** Something that was done to a thing of the organisation, and how that was then. */
+export const AuditEntry = z.object({
+  kind: z.enum(['policy', 'circuit', 'token']),
+  /** Of a token its id. */
+  name: z.string(),
+  change: z.enum([
+    'put',
+    'activated',
+    'deactivated',
+    'declared',
+    'rolled_back',
+    'enabled',
+    'paused',
+    'deleted',
+    'created',
+    'revoked',
+  ]),
+  version: z.number().nullable(),
+  /** SHA-256 of what it is made of, in hexadecimal digits. */
+  digest: z.string().nullable(),
+  /** Further facts, such as the topics of a policy. */
+  details: z.record(z.string(), z.json()),
+  by: z.string(),
+  at: z.string(),
+})
+export type AuditEntry = z.infer<typeof AuditEntry>
+
+export const listAudit = route({
+  method: 'GET',
+  path: '/api/audit',
+  scope: 'admin',
+  summary:
+    'Who changed policies, circuits and tokens, newest first, also those that are gone. A further page is named in the `Link` header.',
+  tag: 'access',
+  query: z.object({
+    kind: AuditEntry.shape.kind.optional(),
+    name: z.string().max(200).optional(),
+    limit: z.coerce.number().int().min(1).max(500).default(50),
+    after: z.coerce.number().int().min(1).optional(),
+  }),
+  reply: z.array(AuditEntry),
+  errors: ['input.invalid'],
+})

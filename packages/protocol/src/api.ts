@@ -1,4 +1,4 @@
-import { createToken, getCaller, listTokens, revokeToken } from './access.ts'
+import { createToken, getCaller, listAudit, listTokens, revokeToken } from './access.ts'
 import {
   deleteCircuit,
   enableCircuit,
@@ -79,15 +79,7 @@ import {
   quarantineOperator,
   releaseOperator,
 } from './operators.ts'
-import {
-  activatePolicy,
-  deactivatePolicy,
-  deletePolicy,
-  getPolicy,
-  listPolicies,
-  listPolicyChanges,
-  putPolicy,
-} from './policies.ts'
+import { activatePolicy, deactivatePolicy, deletePolicy, getPolicy, listPolicies, putPolicy } from './policies.ts'
 import { healthz, listModels, livez, readyz } from './system.ts'
 
 /** Every HTTP route of the server. */
@@ -179,7 +171,6 @@ export const api = {
   deleteCircuit,
   putPolicy,
   listPolicies,
-  listPolicyChanges,
   getPolicy,
   activatePolicy,
   deactivatePolicy,
@@ -187,6 +178,7 @@ export const api = {
   createToken,
   listTokens,
   revokeToken,
+  listAudit,
   getCaller,
   livez,
   readyz,

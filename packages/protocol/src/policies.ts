@@ -30,19 +30,6 @@ export const PolicyView = z.object({
 })
 export type PolicyView = z.infer<typeof PolicyView>
 
-/** Something that was done to a policy, and how it was then. */
-export const PolicyChange = z.object({
-  policy: PolicyName,
-  change: z.enum(['put', 'activated', 'deactivated', 'deleted']),
-  version: z.number().int(),
-  digest: z.string(),
-  topics: TopicPattern,
-  active: z.boolean(),
-  by: z.string(),
-  at: z.string(),
-})
-export type PolicyChange = z.infer<typeof PolicyChange>
-
 export const PutPolicy = z.object({
   topics: TopicPattern,
   /** A WebAssembly module in base64, as `arqon_host_v1` has it. */
@@ -73,22 +60,6 @@ export const listPolicies = route({
   tag: 'bus',
   reply: z.array(PolicyView),
   errors: [],
-})
-
-export const listPolicyChanges = route({
-  method: 'GET',
-  path: '/api/policy-changes',
-  scope: 'admin',
-  summary:
-    'Who did what to policies and when, newest first, also to those that were deleted. A further page is named in the `Link` header.',
-  tag: 'bus',
-  query: z.object({
-    policy: PolicyName.optional(),
-    limit: z.coerce.number().int().min(1).max(500).default(50),
-    after: z.coerce.number().int().min(1).optional(),
-  }),
-  reply: z.array(PolicyChange),
-  errors: ['input.invalid'],
 })
 
 export const getPolicy = route({

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { api } from '@slipway/protocol/api'
-import type { PolicyChange, PolicyView } from '@slipway/protocol/policies'
+import type { AuditEntry } from '@slipway/protocol/access'
+import type { PolicyView } from '@slipway/protocol/policies'
 import type { Command } from 'commander'
 import { exitCodes, type ExitCode } from '../exit-codes.ts'
 import { positive } from '../options.ts'
@@ -81,7 +82,7 @@ async function history(
   { limit, after }: { readonly limit: number; readonly after?: number },
 ): Promise<ExitCode> {
   const { client, terminal } = session
-  const page = await client.page(api.listPolicyChanges, { query: { policy, limit, after } })
+  const page = await client.page(api.listAudit, { query: { kind: 'policy', name: policy, limit, after } })
   if (page.next !== null) terminal.note(`Older ones: slipway policies history --after ${page.next}`)
   return show(session, page, historyText(page.items, session))
 }
@@ -107,14 +108,14 @@ function listText(policies: readonly PolicyView[], { terminal }: Session): strin
   return table(heads, rows, { width: terminal.columns() })
 }
 
-function historyText(changes: readonly PolicyChange[], { terminal }: Session): string {
+function historyText(changes: readonly AuditEntry[], { terminal }: Session): string {
   if (changes.length === 0) return 'Nothing was done to policies.'
-  const rows = changes.map(({ at, policy, change, version, digest, by }) => [
+  const rows = changes.map(({ at, name, change, version, digest, by }) => [
     localTime(at),
-    policy,
+    name,
     change,
-    String(version),
-    digest.slice(0, 12),
+    String(version ?? ''),
+    (digest ?? '').slice(0, 12),
     oneLine(by),
   ])
   return table(['AT', 'POLICY', 'WHAT', 'VERSION', 'DIGEST', 'BY'], rows, { width: terminal.columns() })

@@ -4,7 +4,7 @@ import type { Settings } from '@slipway/protocol/settings'
 import { openDatabase, type Database, type DatabaseOptions } from '#db/database'
 import { lockFolder } from '#db/folder-lock'
 import { isPostgres } from '#db/place'
-import { Access } from '#features/access/access'
+import { Access, type Audit } from '#features/access/access'
 import { Circuits } from '#features/circuits/circuits'
 import { EventLog } from '#features/events/events'
 import { Jobs } from '#features/jobs/jobs'
@@ -121,7 +121,7 @@ export async function createContext({ settings, env, replace, open }: ContextOpt
   open.use(runs)
   const archives = replace.archives ?? archiveParts({ log, db, events, models, plans, runs, now }, settings)
   open.use(archives.retention)
-  const bus = await openBus({ db, log, now, spine, env, paths }, { settings, replace, open })
+  const bus = await openBus({ db, log, now, spine, env, paths, audit: access.audit }, { settings, replace, open })
   const relay = await openRelay({ log, access, shield: bus.shield }, settings)
   if (relay) open.use(relay)
   const { streamHeartbeatMs: heartbeatMs } = settings
@@ -152,10 +152,11 @@ type BusParts = Pick<Context, 'db' | 'log' | 'spine'> & {
   readonly now: () => number
   readonly env: Environment
   readonly paths: Paths
+  readonly audit: Audit
 }
 
 async function openBus(
-  { db, log, now, spine, env, paths }: BusParts,
+  { db, log, now, spine, env, paths, audit }: BusParts,
   { settings, replace, open }: Pick<ContextOptions, 'settings' | 'replace' | 'open'>,
 ): Promise<Pick<Context, 'operators' | 'circuits' | 'shield'>> {
   const mappings = open.use(openMappings(log, settings))
@@ -176,9 +177,9 @@ async function openBus(
       env,
     })
   open.use(operators)
-  const circuits = replace.circuits ?? new Circuits({ db, spine, operators, mappings, log, now })
+  const circuits = replace.circuits ?? new Circuits({ db, spine, operators, mappings, audit, log, now })
   open.use(circuits)
-  const shield = replace.shield ?? new Shield({ db, spine, operators, log, now, terms: shieldTerms(settings) })
+  const shield = replace.shield ?? new Shield({ db, audit, spine, operators, log, now, terms: shieldTerms(settings) })
   open.use(shield)
   return { operators, circuits, shield }
 }

@@ -1,9 +1,9 @@
 import type { ColumnKinds } from './columns.ts'
-import type { OrganisationTable, TokenTable } from './tables/access.ts'
+import type { AuditTable, OrganisationTable, TokenTable } from './tables/access.ts'
 import type { CircuitTable, CircuitVersionTable } from './tables/circuits.ts'
 import type { OperatorEventTable, OperatorEvidenceTable, OperatorTable } from './tables/operators.ts'
 import { eventColumns, type EventCounterTable, type EventTable } from './tables/events.ts'
-import type { PolicyChangeTable, PolicyTable } from './tables/policies.ts'
+import type { PolicyTable } from './tables/policies.ts'
 import type { PlanTable, PlanVersionTable } from './tables/plans.ts'
 import {
   runCallColumns,
@@ -41,6 +41,7 @@ export interface Tables {
   readonly migration: { readonly name: string; readonly applied_at: number }
   readonly organisation: OrganisationTable
   readonly token: TokenTable
+  readonly audit: AuditTable
   readonly plan: PlanTable
   readonly plan_version: PlanVersionTable
   readonly run: RunTable
@@ -69,7 +70,6 @@ export interface Tables {
   readonly operator_event: OperatorEventTable
   readonly operator_evidence: OperatorEvidenceTable
   readonly policy: PolicyTable
-  readonly policy_change: PolicyChangeTable
 }
 
 /** The tables that `insertAll` and `insertMissing` can write. */

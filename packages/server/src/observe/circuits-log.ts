@@ -6,8 +6,8 @@ export function circuitChanged(
     readonly organisation: string
     readonly circuit: string
     readonly by: string
-    readonly change: 'declared' | 'rolled_back' | 'enabled' | 'paused' | 'deleted'
-    readonly version: number | null
+    readonly change: string
+    readonly version: number
   },
 ): void {
   log.info(fields, 'circuit changed')

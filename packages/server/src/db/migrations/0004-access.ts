@@ -25,5 +25,19 @@ export async function up(database: Transaction<Tables>, { id, text, integer, str
       last_used_at ${integer},
       revoked_at ${integer}
     ) ${strict}`.execute(database)
+  await sql`
+    create table audit (
+      position ${id},
+      organisation ${text} not null,
+      kind ${text} not null,
+      name ${text} not null,
+      change ${text} not null,
+      version ${integer},
+      digest ${text},
+      details ${text} not null,
+      by ${text} not null,
+      at ${integer} not null
+    ) ${strict}`.execute(database)
+  await sql`create index audit_organisation on audit (organisation, position)`.execute(database)
   await sql`create index token_organisation on token (organisation, position)`.execute(database)
 }

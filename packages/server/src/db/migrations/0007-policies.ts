@@ -3,8 +3,7 @@ import type { Tables } from '../tables.ts'
 import type { ColumnTypes } from './column-types.ts'
 
 // 0007-policies. Old servers may keep running: there are none.
-export async function up(database: Transaction<Tables>, types: ColumnTypes): Promise<void> {
-  const { id, text, integer, bytes, strict } = types
+export async function up(database: Transaction<Tables>, { text, integer, bytes, strict }: ColumnTypes): Promise<void> {
   await sql`
     create table policy (
       organisation ${text} not null,
@@ -18,18 +17,4 @@ export async function up(database: Transaction<Tables>, types: ColumnTypes): Pro
       changed_at ${integer} not null,
       primary key (organisation, name)
     ) ${strict}`.execute(database)
-  await sql`
-    create table policy_change (
-      position ${id},
-      organisation ${text} not null,
-      policy ${text} not null,
-      change ${text} not null,
-      version ${integer} not null,
-      digest ${text} not null,
-      topics ${text} not null,
-      is_active ${integer} not null,
-      by ${text} not null,
-      at ${integer} not null
-    ) ${strict}`.execute(database)
-  await sql`create index policy_change_of on policy_change (organisation, position)`.execute(database)
 }

@@ -22,3 +22,18 @@ export interface TokenTable {
   readonly last_used_at: number | null
   readonly revoked_at: number | null
 }
+
+/** Who changed what. */
+export interface AuditTable {
+  readonly position: Generated<number>
+  readonly organisation: string
+  readonly kind: string
+  readonly name: string
+  readonly change: string
+  readonly version: number | null
+  readonly digest: string | null
+  /** JSON. */
+  readonly details: string
+  readonly by: string
+  readonly at: number
+}

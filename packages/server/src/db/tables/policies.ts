@@ -1,5 +1,3 @@
-import type { Generated } from 'kysely'
-
 export interface PolicyTable {
   readonly organisation: string
   readonly name: string
@@ -13,18 +11,4 @@ export interface PolicyTable {
   readonly module: Uint8Array
   readonly changed_by: string
   readonly changed_at: number
-}
-
-/** What was done to policies, and by whom. */
-export interface PolicyChangeTable {
-  readonly position: Generated<number>
-  readonly organisation: string
-  readonly policy: string
-  readonly change: string
-  readonly version: number
-  readonly digest: string
-  readonly topics: string
-  readonly is_active: number
-  readonly by: string
-  readonly at: number
 }

@@ -1,4 +1,4 @@
-import { createToken, getCaller, listTokens, revokeToken } from '@slipway/protocol/access'
+import { createToken, getCaller, listAudit, listTokens, revokeToken } from '@slipway/protocol/access'
 import { handle, type Handler } from '#http/handler'
 import { page } from '#http/reply'
 import type { Access } from './access.ts'
@@ -9,6 +9,10 @@ export function accessRoutes(access: Access): Handler[] {
     handle(listTokens, async ({ identity, query, url }) => {
       const { tokens, next } = await access.list(identity, query)
       return page([...tokens], { url, next })
+    }),
+    handle(listAudit, async ({ identity, query: { after, ...query }, url }) => {
+      const { entries, next } = await access.audit.list(identity, { ...query, before: after })
+      return page(entries, { url, next })
     }),
     handle(revokeToken, ({ identity, params }) => access.revoke(identity, params.id)),
     handle(getCaller, ({ identity: { organisation, subject, scopes, isOperator } }) => ({

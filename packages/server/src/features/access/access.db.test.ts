@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { CreateToken } from '@slipway/protocol/access'
+import { sql } from 'kysely'
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
 import type { Database } from '#db/database'
 import { onDatabases } from '#db/testing'
 import type { Identity } from '#http/authenticate'
 import { createLogger } from '#observe/log'
-import { Access } from './access.ts'
+import { Access, Audit } from './access.ts'
 
 const apiToken = 'the-token-of-the-operator'
 const admin: Identity = { organisation: 'acme', subject: 'token:a', scopes: ['admin'], isOperator: false }
@@ -209,5 +210,54 @@ onDatabases('access', databases => {
       after = page.next
     }
     expect(names).toEqual(['5', '4', '3', '2', '1'])
+  })
+
+  test('[ACCESS-15] what is done to tokens is written down, once, for their organisation alone', async () => {
+    await using db = await databases.open()
+    const { access, operator, clock } = open(db)
+    const root = await operator()
+    const { id } = await access.create(admin, asked({ name: 'own', scopes: ['read:jobs'] }))
+    clock.now += 5_000
+    await access.revoke(root, id)
+    await access.revoke(admin, id)
+    const foreign = await access.create(root, asked({ organisation: 'other' }))
+    await refusal(access.revoke(admin, foreign.id))
+    const of = async (organisation: string, more: { before?: number; name?: string } = {}) =>
+      access.audit.list({ organisation }, { limit: 1, ...more })
+    const newest = await of('acme')
+    const entry = {
+      kind: 'token',
+      name: id,
+      version: null,
+      digest: null,
+      details: { name: 'own', scopes: ['read:jobs'] },
+    }
+    const at = (ms: number): string => new Date(ms).toISOString()
+    expect(newest.entries).toEqual([{ ...entry, change: 'revoked', by: root.subject, at: at(clock.now) }])
+    const oldest = await of('acme', { before: newest.next ?? 0 })
+    expect(oldest).toEqual({
+      entries: [{ ...entry, change: 'created', by: 'token:a', at: at(clock.now - 5_000) }],
+      next: null,
+    })
+    expect(await of('acme', { name: foreign.id })).toEqual({ entries: [], next: null })
+    expect((await of('other')).entries).toMatchObject([{ name: foreign.id, change: 'created', by: root.subject }])
+    await access[Symbol.asyncDispose]()
+  })
+
+  test('[ACCESS-15] of very many changes the newest are kept, and a failed one is not among them', async () => {
+    await using db = await databases.open()
+    const audit = new Audit({ db, now: () => 1 })
+    const deed = (name: string) => ({ kind: 'policy', name, change: 'put' }) as const
+    await db.transaction(async tx => {
+      for (let n = 0; n < 10_020; n++) await audit.note(tx, admin, deed(`p${n}`))
+    })
+    const failing = db.transaction(async tx => {
+      await audit.note(tx, admin, deed('failed'))
+      throw new Error('no')
+    })
+    await expect(failing).rejects.toThrow('no')
+    const { rows } = await sql<{ count: number }>`select count(*) as count from audit`.execute(db.read)
+    expect(Number(rows[0]?.count)).toBe(10_000)
+    expect((await audit.list(admin, { limit: 1 })).entries).toMatchObject([{ name: 'p10019' }])
   })
 })

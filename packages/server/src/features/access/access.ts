@@ -1,11 +1,15 @@
+import { parseJson } from '@slipway/kit/json'
 import type { CreatedToken, CreateToken, TokenView } from '@slipway/protocol/access'
 import { AppError } from '@slipway/protocol/errors'
 import { tokenCreated, tokenRevoked } from '#observe/access-log'
 import type { Identity } from '#http/authenticate'
-import { insertOrganisation, insertToken, revokeToken, selectTokens, type TokenRow } from './access-store.ts'
+import { Audit, type Deed } from './audit.ts'
+import { findToken, insertOrganisation, insertToken, revokeToken, selectTokens, type TokenRow } from './access-store.ts'
 import { tokenView } from './token-state.ts'
 import { hashOf, newToken, writeToken } from './token-text.ts'
 import { TokenVerifier, type VerifierDeps } from './token-verifier.ts'
+
+export { Audit, type Deed } from './audit.ts'
 
 export type AccessDeps = VerifierDeps
 
@@ -18,11 +22,13 @@ export interface TokenPage {
 /** Tokens, and whose they are. */
 export class Access implements AsyncDisposable {
   readonly verifier: TokenVerifier
+  readonly audit: Audit
   readonly #deps: AccessDeps
 
   constructor(deps: AccessDeps) {
     this.#deps = deps
     this.verifier = new TokenVerifier(deps)
+    this.audit = new Audit(deps)
   }
 
   /** Resolves once the token is on disk. Throws `auth.forbidden` for an organisation that is not the caller's. */
@@ -36,6 +42,7 @@ export class Access implements AsyncDisposable {
     const isNew = await db.transaction(async tx => {
       const added = await insertOrganisation(tx, organisation, row.created_at)
       await insertToken(tx, row)
+      await this.audit.note(tx, by, { ...deedOf(row), change: 'created' })
       return added
     })
     this.verifier.close()
@@ -68,7 +75,13 @@ export class Access implements AsyncDisposable {
   async revoke(by: Identity, id: string): Promise<TokenView> {
     const { db, log, now } = this.#deps
     const organisation = by.isOperator ? null : by.organisation
-    const row = await db.transaction(tx => revokeToken(tx, id, { organisation, at: Math.round(now()) }))
+    const row = await db.transaction(async tx => {
+      const known = await findToken(tx.sql, id)
+      const revoked = await revokeToken(tx, id, { organisation, at: Math.round(now()) })
+      if (revoked && known?.revoked_at === null)
+        await this.audit.note(tx, by, { ...deedOf(revoked), change: 'revoked' })
+      return revoked
+    })
     if (!row) throw new AppError('token.unknown', `There is no token ${id}. \`slipway token list\` lists them.`)
     this.verifier.forget(row)
     tokenRevoked(log, { id, organisation: row.organisation, by: by.subject })
@@ -102,6 +115,10 @@ export class Access implements AsyncDisposable {
   #view(row: TokenRow): TokenView {
     return tokenView(row, this.#deps.now())
   }
+}
+
+function deedOf({ id, organisation, name, scopes }: Omit<TokenRow, 'position'>): Omit<Deed, 'change'> {
+  return { kind: 'token', name: id, organisation, details: { name, scopes: parseJson(scopes) } }
 }
 
 function checkOrganisation(by: Identity, organisation: string): void {

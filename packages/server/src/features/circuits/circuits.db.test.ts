@@ -7,6 +7,7 @@ import { onDatabases } from '#db/testing'
 import {
   acme,
   bytes,
+  heldOf,
   operatorBed,
   other,
   registration,
@@ -14,6 +15,7 @@ import {
   testMappings,
   type OperatorBed,
 } from '#features/operators/testing'
+import { Audit } from '#features/access/access'
 import type { MappingTerms } from '#features/mappings/mappings'
 import { silentLogger } from '#observe/log'
 import { checkCircuit } from './circuit-check.ts'
@@ -158,6 +160,56 @@ onDatabases('circuits', databases => {
     await bed.operators.forget(acme, 'genesis-1')
     await expect(bed.circuits.rollback(acme, 'assets', 1)).rejects.toMatchObject({ code: 'circuit.invalid' })
     expect(await bed.circuits.get(acme, 'assets')).toMatchObject({ version: 2 })
+  })
+
+  test('[CIRCUIT-13] writes down every change with who made it, and nothing where nothing changed', async () => {
+    const bed = await open(await databases.open())
+    const document = { circuit: 'copy', edges: [{ from: 'input.assets', to: 'copied.assets' }] }
+    await bed.put(document)
+    await bed.put(document)
+    await bed.circuits.enable(acme, 'copy')
+    await bed.circuits.enable({ ...acme, subject: 'eve' }, 'copy')
+    await bed.put({ ...document, max_hops: 3 })
+    await bed.circuits.rollback({ ...acme, subject: 'eve' }, 'copy', 1)
+    await bed.circuits.pause(acme, 'copy')
+    await bed.circuits.delete(acme, 'copy')
+    const { entries } = await bed.audit.list(acme, { kind: 'circuit', name: 'copy', limit: 50 })
+    expect(entries.map(({ change, version, by }) => [change, version, by])).toEqual([
+      ['deleted', 3, 'ann'],
+      ['paused', 3, 'ann'],
+      ['rolled_back', 3, 'eve'],
+      ['declared', 2, 'ann'],
+      ['enabled', 1, 'ann'],
+      ['declared', 1, 'ann'],
+    ])
+    const digests = entries.map(({ digest }) => digest)
+    expect(new Set(digests).size).toBe(2)
+    expect(digests[2]).toBe(digests[5])
+  })
+
+  test('[CIRCUIT-14] operators do not know of circuits: another wiring leaves them as they are', async () => {
+    const bed = await open(await databases.open())
+    const link = new TestLink()
+    const session = await bed.operators.connect(acme, registration(), link)
+    const before = await bed.operators.get(acme, 'genesis-1')
+    const wiring = (to: string) => ({ circuit: 'wiring', edges: [{ from: 'genesis.results', to }] })
+    await bed.enable(wiring('gallery.seeds'))
+    const work = async (): Promise<void> => {
+      const count = link.jobs.length + 1
+      await bed.spine.jobs.publish('acme', { topic: 'genesis.jobs', schema: jobSchema, payload: bytes({}) })
+      const job = (await link.gets(count)).at(-1)
+      if (job) await session.ack(heldOf(job), { schema: assetSchema, payload: bytes({ count }) })
+    }
+    await work()
+    expect((await bed.take('gallery.seeds', 1)).map(({ payload }) => read(payload))).toEqual([{ count: 1 }])
+    await bed.put(wiring('museum.seeds'))
+    await work()
+    expect((await bed.take('museum.seeds', 1)).map(({ payload }) => read(payload))).toEqual([{ count: 2 }])
+    const after = await bed.operators.get(acme, 'genesis-1')
+    expect(after.config_digest).toBe(before.config_digest)
+    expect(after.history).toEqual(before.history)
+    expect(link.closed).toBeNull()
+    await session.close('left')
   })
 
   test('[CIRCUIT-12] what is only checked changes nothing', async () => {
@@ -347,6 +399,7 @@ describe('documents of circuits', () => {
 
 interface Bed extends Pick<OperatorBed, 'spine' | 'operators'> {
   readonly circuits: Circuits
+  readonly audit: Audit
   readonly server: () => Circuits
   readonly put: (document: unknown) => ReturnType<Circuits['put']>
   readonly enable: (document: {
@@ -362,8 +415,9 @@ interface Bed extends Pick<OperatorBed, 'spine' | 'operators'> {
 async function open(db: Database, jobsPerQueue = 100, terms: Partial<MappingTerms> = {}): Promise<Bed> {
   const { spine, operators, clock } = operatorBed(db, {}, { jobsPerQueue })
   const mappings = testMappings(terms)
+  const audit = new Audit({ db, now: () => clock.time })
   const server = (): Circuits => {
-    const circuits = new Circuits({ db, spine, operators, mappings, log: silentLogger(), now: () => clock.time })
+    const circuits = new Circuits({ db, spine, operators, mappings, audit, log: silentLogger(), now: () => clock.time })
     circuits.start()
     onTestFinished(() => circuits[Symbol.asyncDispose]())
     return circuits
@@ -376,6 +430,7 @@ async function open(db: Database, jobsPerQueue = 100, terms: Partial<MappingTerm
   return Promise.resolve({
     spine,
     operators,
+    audit,
     circuits,
     server,
     put,

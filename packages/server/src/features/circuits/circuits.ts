@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import { parseJson } from '@slipway/kit/json'
 import type { CircuitDocument, CircuitVersion, CircuitVersionDetail, CircuitView } from '@slipway/protocol/circuits'
 import { AppError } from '@slipway/protocol/errors'
 import type { Tx } from '#db/database'
+import type { Audit } from '#features/access/access'
 import type { Operators } from '#features/operators/operators'
 import type { Identity } from '#http/authenticate'
 import { circuitChanged, circuitFailed } from '#observe/circuits-log'
@@ -24,10 +26,13 @@ import {
 } from './circuit-store.ts'
 
 export interface CircuitsDeps extends RunnerDeps {
+  readonly audit: Audit
   readonly operators: Pick<Operators, 'takers'>
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
+
+type CircuitChange = 'declared' | 'rolled_back' | 'enabled' | 'paused' | 'deleted'
 
 const channel = 'slipway_circuits'
 const circuitsPerOrganisation = 200
@@ -114,35 +119,34 @@ export class Circuits implements AsyncDisposable {
     const key = { organisation: identity.organisation, name }
     await this.#check(identity, (await this.get(identity, name)).document)
     const last = await this.#deps.spine.messages.last()
-    const view = await this.#change(key, async tx => {
+    return this.#change(identity, 'enabled', async tx => {
       const row = await lockCircuit(tx, key)
       if (!row) throw unknownCircuit(name)
-      return { ...row, state: 'enabled', seq: row.seq ?? last }
+      return { row: { ...row, state: 'enabled', seq: row.seq ?? last }, isChanged: row.state !== 'enabled' }
     })
-    return this.#told(identity, 'enabled', view)
   }
 
   /** Throws `circuit.unknown`. */
   async pause(identity: Identity, name: string): Promise<CircuitView> {
     const key = { organisation: identity.organisation, name }
-    const view = await this.#change(key, async tx => {
+    return this.#change(identity, 'paused', async tx => {
       const row = await lockCircuit(tx, key)
       if (!row) throw unknownCircuit(name)
-      return { ...row, state: 'paused' }
+      return { row: { ...row, state: 'paused' }, isChanged: row.state !== 'paused' }
     })
-    return this.#told(identity, 'paused', view)
   }
 
   /** Throws `circuit.unknown`. */
-  async delete({ organisation, subject }: Identity, name: string): Promise<{ circuit: string }> {
-    const key = { organisation, name }
+  async delete(identity: Identity, name: string): Promise<{ circuit: string }> {
+    const key = { organisation: identity.organisation, name }
     await this.#deps.db.transaction(async tx => {
-      if (!(await lockCircuit(tx, key))) throw unknownCircuit(name)
+      const row = await lockCircuit(tx, key)
+      if (!row) throw unknownCircuit(name)
       await deleteCircuitRow(tx, key)
+      await this.#note(tx, identity, { row, change: 'deleted' })
       await this.#deps.db.notify(tx, channel, '')
     })
     await this.#settle()
-    circuitChanged(this.#deps.log, { organisation, circuit: name, by: subject, change: 'deleted', version: null })
     return { circuit: name }
   }
 
@@ -180,18 +184,17 @@ export class Circuits implements AsyncDisposable {
     key: CircuitKey,
     { document, restored }: { readonly document: string; readonly restored: number | null },
   ): Promise<CircuitView> {
-    const view = await this.#change(key, async tx => {
+    return this.#change(identity, restored === null ? 'declared' : 'rolled_back', async tx => {
       const known = await lockCircuit(tx, key)
-      if (known?.document === document) return known
+      if (known?.document === document) return { row: known, isChanged: false }
       if (!known && (await selectCircuits(tx.sql, key.organisation)).length >= circuitsPerOrganisation)
         throw new AppError('circuit.invalid', `An organisation has at most ${circuitsPerOrganisation} circuits.`)
       const next = this.#next(identity, key, { known, document })
       const { version, changed_at: made_at, changed_by: made_by } = next
       await insertVersion(tx, { ...key, version, document, made_at, made_by, restored })
       await deleteVersions(tx, key, version - keptVersions)
-      return next
+      return { row: next, isChanged: true }
     })
-    return this.#told(identity, restored === null ? 'declared' : 'rolled_back', view)
   }
 
   #next(
@@ -210,25 +213,33 @@ export class Circuits implements AsyncDisposable {
     }
   }
 
-  #told(
-    { organisation, subject: by }: Identity,
-    change: 'declared' | 'rolled_back' | 'enabled' | 'paused',
-    view: CircuitView,
-  ): CircuitView {
-    const { circuit, version } = view
-    circuitChanged(this.#deps.log, { organisation, circuit, version, by, change })
-    return view
+  async #note(
+    tx: Tx,
+    identity: Identity,
+    { row, change }: { readonly row: CircuitRow; readonly change: CircuitChange },
+  ): Promise<void> {
+    const { organisation, name, version } = row
+    const digest = createHash('sha256').update(row.document).digest('hex')
+    await this.#deps.audit.note(tx, identity, { kind: 'circuit', name, change, version, digest })
+    const changed = { organisation, circuit: name, version, by: identity.subject, change }
+    tx.afterCommit(() => circuitChanged(this.#deps.log, changed))
   }
 
-  async #change(key: CircuitKey, decide: (tx: Tx) => Promise<CircuitRow>): Promise<CircuitView> {
+  async #change(
+    identity: Identity,
+    change: CircuitChange,
+    decide: (tx: Tx) => Promise<{ readonly row: CircuitRow; readonly isChanged: boolean }>,
+  ): Promise<CircuitView> {
     const row = await this.#deps.db.transaction(async tx => {
-      const changed = await decide(tx)
+      const { row: changed, isChanged } = await decide(tx)
+      if (!isChanged) return changed
       await putCircuitRow(tx, changed)
+      await this.#note(tx, identity, { row: changed, change })
       await this.#deps.db.notify(tx, channel, '')
       return changed
     })
     await this.#settle()
-    return viewOf((await findCircuit(this.#deps.db.read, key)) ?? row)
+    return viewOf((await findCircuit(this.#deps.db.read, row)) ?? row)
   }
 
   /** Has this server run what the table says. */

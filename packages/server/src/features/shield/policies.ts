@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { unreachable } from '@slipway/kit/unreachable'
 import { AppError } from '@slipway/protocol/errors'
-import type { PolicyChange, PolicyView, PutPolicy } from '@slipway/protocol/policies'
+import type { PolicyView, PutPolicy } from '@slipway/protocol/policies'
 import type { Database, Tx } from '#db/database'
+import type { Audit, Deed } from '#features/access/access'
 import type { Identity } from '#http/authenticate'
 import type { Logger } from '#observe/log'
 import type { ShieldCounters } from '#observe/shield-counters'
@@ -15,14 +16,9 @@ import {
   countPolicies,
   deletePolicy,
   findPolicy,
-  insertChange,
   putPolicy,
-  selectChanges,
   selectPolicies,
   setActive,
-  trimChanges,
-  type ChangeFilter,
-  type PolicyChangeRow,
   type PolicyRow,
 } from './policy-store.ts'
 import { matchesTopic } from './topic-pattern.ts'
@@ -36,6 +32,7 @@ export interface PolicyTerms extends PoolTerms {
 
 export interface PoliciesDeps {
   readonly db: Database
+  readonly audit: Audit
   readonly log: Logger
   /** Milliseconds since 1970. */
   readonly now: () => number
@@ -63,7 +60,6 @@ interface Known {
 
 const channel = 'slipway_policies'
 const mostPolicies = 50
-const keptChanges = 10_000
 const organisationsKept = 1_000
 
 /** The policies of all organisations: which there are, and what they say. */
@@ -171,17 +167,6 @@ export class Policies implements Gate, AsyncDisposable {
     return viewOf(row, await this.#inForce(organisation))
   }
 
-  /** What was done to policies, also to those that are not there any more, newest first. */
-  async changes(
-    { organisation }: Identity,
-    filter: ChangeFilter,
-  ): Promise<{ readonly changes: PolicyChange[]; readonly next: number | null }> {
-    const { limit } = filter
-    const rows = await selectChanges(this.#deps.db.read, organisation, { ...filter, limit: limit + 1 })
-    const page = rows.slice(0, limit)
-    return { changes: page.map(changeView), next: rows.length > limit ? (page.at(-1)?.position ?? null) : null }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listening[Symbol.dispose]()
     await this.#pool[Symbol.asyncDispose]()
@@ -189,15 +174,13 @@ export class Policies implements Gate, AsyncDisposable {
 
   async #note(
     tx: Tx,
-    change: PolicyChange['change'],
+    change: Deed['change'],
     { by, policy }: { readonly by: Identity; readonly policy: PolicyRow | undefined },
   ): Promise<void> {
     if (!policy) return
-    const { organisation, name, version, digest, topics, is_active } = policy
-    const at = Math.round(this.#deps.now())
-    const noted = { organisation, policy: name, change, version, digest, topics, is_active, by: by.subject, at }
-    await insertChange(tx, noted)
-    await trimChanges(tx, organisation, keptChanges)
+    const { name, version, digest, topics, is_active: isActive } = policy
+    const details = { topics, active: isActive === 1 }
+    await this.#deps.audit.note(tx, by, { kind: 'policy', name, change, version, digest, details })
   }
 
   async #changed(organisation: string, name: string): Promise<PolicyView> {
@@ -361,21 +344,6 @@ function viewOf(row: PolicyRow, active: readonly Active[]): PolicyView {
     loaded: inForce?.digest === row.digest && inForce.module !== null,
     changed_by: row.changed_by,
     changed_at: new Date(row.changed_at).toISOString(),
-  }
-}
-
-function changeView(row: PolicyChangeRow): PolicyChange {
-  const { policy, version, digest, topics, by } = row
-  const change = row.change as PolicyChange['change']
-  return {
-    policy,
-    change,
-    version,
-    digest,
-    topics,
-    active: row.is_active === 1,
-    by,
-    at: new Date(row.at).toISOString(),
   }
 }
 

@@ -4,21 +4,15 @@ import {
   deletePolicy,
   getPolicy,
   listPolicies,
-  listPolicyChanges,
   putPolicy,
 } from '@slipway/protocol/policies'
 import { handle, type Handler } from '#http/handler'
-import { page } from '#http/reply'
 import type { Shield } from './shield.ts'
 
 export function policyRoutes({ policies }: Shield): Handler[] {
   return [
     handle(putPolicy, ({ identity, params, body }) => policies.put(identity, params.name, body)),
     handle(listPolicies, ({ identity }) => policies.list(identity)),
-    handle(listPolicyChanges, async ({ identity, query: { after, ...query }, url }) => {
-      const { changes, next } = await policies.changes(identity, { ...query, before: after })
-      return page(changes, { url, next })
-    }),
     handle(getPolicy, ({ identity, params }) => policies.get(identity, params.name)),
     handle(activatePolicy, ({ identity, params }) => policies.setActive(identity, params.name, true)),
     handle(deactivatePolicy, ({ identity, params }) => policies.setActive(identity, params.name, false)),

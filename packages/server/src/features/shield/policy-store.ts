@@ -1,9 +1,8 @@
 import type { Selectable } from 'kysely'
 import type { Reader, Tx } from '#db/database'
-import type { PolicyChangeTable, PolicyTable } from '#db/tables/policies'
+import type { PolicyTable } from '#db/tables/policies'
 
 export type PolicyRow = Selectable<PolicyTable>
-export type PolicyChangeRow = Selectable<PolicyChangeTable>
 
 /** By name. */
 export function selectPolicies(reader: Reader, organisation: string): Promise<PolicyRow[]> {
@@ -68,50 +67,4 @@ export async function deletePolicy(tx: Tx, organisation: string, name: string): 
     .where('name', '=', name)
     .executeTakeFirst()
   return result.numDeletedRows > 0n
-}
-
-export async function insertChange(tx: Tx, change: Omit<PolicyChangeRow, 'position'>): Promise<void> {
-  await tx.sql.insertInto('policy_change').values(change).execute()
-}
-
-/** Removes all but the newest ones of an organisation. */
-export async function trimChanges(tx: Tx, organisation: string, keep: number): Promise<void> {
-  const oldest = await tx.sql
-    .selectFrom('policy_change')
-    .select('position')
-    .where('organisation', '=', organisation)
-    .orderBy('position', 'desc')
-    .offset(keep)
-    .limit(1)
-    .executeTakeFirst()
-  if (!oldest) return
-  await tx.sql
-    .deleteFrom('policy_change')
-    .where('organisation', '=', organisation)
-    .where('position', '<=', oldest.position)
-    .execute()
-}
-
-export interface ChangeFilter {
-  readonly policy?: string | undefined
-  /** Older than this one. */
-  readonly before?: number | undefined
-  readonly limit: number
-}
-
-/** Newest first. */
-export function selectChanges(
-  reader: Reader,
-  organisation: string,
-  { policy, before, limit }: ChangeFilter,
-): Promise<PolicyChangeRow[]> {
-  return reader
-    .selectFrom('policy_change')
-    .selectAll()
-    .where('organisation', '=', organisation)
-    .$if(policy !== undefined, query => query.where('policy', '=', policy ?? ''))
-    .$if(before !== undefined, query => query.where('position', '<', before ?? 0))
-    .orderBy('position', 'desc')
-    .limit(limit)
-    .execute()
 }

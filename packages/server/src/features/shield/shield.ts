@@ -1,6 +1,7 @@
 import { writeServerFrame } from '@slipway/protocol/bus/frames'
 import { AppError, type ErrorCode } from '@slipway/protocol/errors'
 import type { Database } from '#db/database'
+import type { Audit } from '#features/access/access'
 import type { Operators } from '#features/operators/operators'
 import type { Spine } from '#features/spine/spine'
 import type { FrameEnd, FrameSocket } from '#http/frame-sockets'
@@ -28,6 +29,7 @@ export interface ShieldTerms {
 
 export interface ShieldDeps {
   readonly db: Database
+  readonly audit: Audit
   readonly spine: Spine
   readonly operators: Operators
   readonly log: Logger
