@@ -6,7 +6,7 @@ import { parseJson } from '@slipway/kit/json'
 /** What a program of the deployment says of itself, one line of JSON each. */
 export type Said = { readonly [What in keyof Sayings]: { readonly say: What } & Sayings[What] }[keyof Sayings]
 
-export type SaidOf<What extends keyof Sayings> = { readonly say: What } & Sayings[What]
+export type SaidOf<What extends Said['say']> = Extract<Said, { readonly say: What }>
 
 interface Sayings {
   /** An operator has begun with a job. */

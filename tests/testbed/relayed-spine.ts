@@ -3,6 +3,7 @@ import { openDatabase } from '@slipway/server/db/database'
 import { Access } from '@slipway/server/features/access/access'
 import { allowedPlaces } from '@slipway/server/features/operators/allowed-places'
 import { Operators } from '@slipway/server/features/operators/operators'
+import { testMappings } from '@slipway/server/features/operators/testing'
 import { Shield } from '@slipway/server/features/shield/shield'
 import { NatsRelay } from '@slipway/server/features/spine/adapters/nats-relay'
 import type { DatabaseSpineOptions } from '@slipway/server/features/spine/database-spine'
@@ -47,11 +48,13 @@ export async function relayedSpine(url: string, options: Partial<DatabaseSpineOp
     leaseMs: 30_000,
     staleMs: 30_000,
     quarantineAfterFaults: 0,
+    mostOperators: 1_000,
     leastStage: 'prototype',
     proxies: { allowed: allowedPlaces({ hosts: [], networks: [] }), proxies: [] },
     env: () => undefined,
+    mappings: testMappings(),
   })
-  const shield = new Shield({ db, spine, operators, log, now, terms })
+  const shield = new Shield({ db, audit: access.audit, spine, operators, log, now, terms })
   const relay = new NatsRelay({
     pingMs: 10_000,
     url,
