@@ -2,8 +2,9 @@ import type { Settings } from '@slipway/protocol/settings'
 import { checkAddress } from '#http/address'
 import type { ListenerTimes } from '#http/listener'
 import { serverStarted, serverStopped, serverStopping } from '#observe/server-log'
-import { defaultSettings, type Environment } from './config.ts'
-import { createContext, type Context } from './context.ts'
+import { defaultSettings, pathsOf, type Environment } from './config.ts'
+import type { Context } from './context.ts'
+import { createCore, readProxies } from './core.ts'
 
 export interface RunningServer extends AsyncDisposable {
   /** Such as `http://127.0.0.1:8000`. */
@@ -30,13 +31,16 @@ export async function startServer(given: Partial<Settings>, options: StartOption
   const settings = defaultSettings(given)
   await using open = new AsyncDisposableStack()
   const env = options.env ?? (() => undefined)
-  const context = await createContext({ settings, env, replace: options.replace ?? {}, open })
-  await context.plans.open()
+  const replace = options.replace ?? {}
+  const core = await createCore({ settings, env, replace, open })
+  await core.plans.open()
   // Nothing works before it is known that requests can come: calls of a server that must end again would be lost.
   await checkAddress(settings)
-  await context.runs.recover()
+  const proxies = await readProxies(pathsOf(settings))
+  await core.runs.recover()
+  const [{ createContext }, { serve }] = await Promise.all([import('./context.ts'), import('./serve.ts')])
+  const context = await createContext(core, { settings, env, replace, proxies, open })
   const stopping = new AbortController()
-  const { serve } = await import('./serve.ts')
   const served = await serve(context, { settings, times: options.times, stopping: stopping.signal })
   const cleaning = context.plans
     .collectOrphans()
