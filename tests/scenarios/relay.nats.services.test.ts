@@ -364,6 +364,21 @@ describe.skipIf(why !== null)(`clients behind a broker${why === null ? '' : ` ($
     expect(payload.length).toBe(1_000_000)
   })
 
+  test('[SPINE-46] many large results at the same time', async () => {
+    const bed = await open({}, { settings: 'max_payload: 2MB' })
+    const all = Promise.withResolvers<void>()
+    let begun = 0
+    bed.operator({ maxParallelJobs: 80 }).subscribe('sum.jobs', async () => {
+      if (++begun === 80) all.resolve()
+      await all.promise
+      return 'x'.repeat(1_000_000)
+    })
+    const ids = await Promise.all(Array.from({ length: 80 }, () => bed.submit()))
+    for (const id of ids) await expect.poll(() => bed.state(id), patient).toBe('done')
+    expect((await bed.server.context.spine.jobs.get(organisation, ids[0] ?? '')).attempts).toBe(1)
+    expect(bed.server.context.shield.counts().connections).toBe(1)
+  })
+
   test('[SPINE-40] publishing and following work over the broker too', async () => {
     const { broker } = await open()
     await using bus = await connectBus(broker.url, apiToken)

@@ -36,6 +36,8 @@ const mostFrameBytes = 134_217_728
 const noResponders = 503
 /** How long the last words may take. */
 const farewellMs = 1_000
+/** Bytes that may wait for answers: the broker would take any number, and the server would not. */
+const mostWaitingBytes = 8_388_608
 /** How often a server that owes an answer is asked whether it is there. */
 const askMs = 1_000
 
@@ -75,6 +77,9 @@ class BrokerConnection implements BusConnection {
   readonly #inner: BusConnection
   readonly #wire: BrokerWire
   readonly #jobs: Jobs
+  /** Bytes whose answers have not come yet. */
+  #waiting = 0
+  #room = Promise.withResolvers<void>()
 
   constructor(inner: BusConnection, wire: BrokerWire, jobs: Jobs) {
     this.#inner = inner
@@ -87,7 +92,7 @@ class BrokerConnection implements BusConnection {
   }
 
   get waitingBytes(): number {
-    return this.#inner.waitingBytes
+    return this.#waiting
   }
 
   get ended(): Promise<BusEnd> {
@@ -105,7 +110,7 @@ class BrokerConnection implements BusConnection {
     // A frame that a server took to its grave is missed by nobody; the next one is.
     const asking = setInterval(() => this.#inner.send({ case: 'ping', value: {} }), askMs)
     try {
-      const reply = await this.#inner.ask(body, expected, options)
+      const reply = await this.#answer(body, expected, options)
       if (lease !== null) this.#tell(lease, body.case === 'heartbeat' ? 'working' : 'over')
       return reply
     } catch (error) {
@@ -126,6 +131,27 @@ class BrokerConnection implements BusConnection {
 
   close(): void {
     this.#inner.close()
+  }
+
+  /** What may be large waits its turn; heartbeats do not. */
+  async #answer<Case extends ServerBody['case']>(
+    body: ClientBodyInit,
+    expected: Case,
+    options?: AskOptions,
+  ): Promise<ServerBodyOf<Case>> {
+    const isLarge = body.case === 'ack' || body.case === 'streamChunk' || body.case === 'publish'
+    while (isLarge && this.#waiting > mostWaitingBytes) await this.#room.promise
+    const before = this.#wire.sentBytes
+    const asked = this.#inner.ask(body, expected, options)
+    const size = this.#wire.sentBytes - before
+    this.#waiting += size
+    try {
+      return await asked
+    } finally {
+      this.#waiting -= size
+      this.#room.resolve()
+      this.#room = Promise.withResolvers()
+    }
   }
 
   #take(operator: string): void {
@@ -166,6 +192,7 @@ class BrokerConnection implements BusConnection {
 /** The subjects of one connection. */
 class BrokerWire implements Wire {
   readonly waitingBytes = 0
+  sentBytes = 0
   readonly #options: BusConnectionOptions
   readonly #events: WireEvents
   readonly #handed: Map<string, string>
@@ -194,6 +221,7 @@ class BrokerWire implements Wire {
   send(frame: Uint8Array<ArrayBuffer> | string): void {
     const bytes = typeof frame === 'string' ? new TextEncoder().encode(frame) : frame
     if (this.#subjects === null) return void this.#early.push(bytes)
+    this.sentBytes += bytes.length
     const parts = partsOf(bytes, (this.#nc?.info?.max_payload ?? Infinity) - headerBytes)
     parts.forEach((part, index) => this.#say(part, { isLast: index === parts.length - 1 }))
   }

@@ -9,7 +9,17 @@ export interface LogSettings {
 }
 
 /** Names under which secrets travel; what a careless line holds under one of them is not written. */
-const secretNames = ['authorization', 'apiToken', 'api_key', 'apiKey', 'token', 'password', 'cookie', 'databaseUrl', 'natsUrl']
+const secretNames = [
+  'authorization',
+  'apiToken',
+  'api_key',
+  'apiKey',
+  'token',
+  'password',
+  'cookie',
+  'databaseUrl',
+  'natsUrl',
+]
 const redacted = secretNames.flatMap(name => [name, `*.${name}`, `*.*.${name}`])
 
 /** JSON lines, one fact a line: the message is a constant and the fields carry what differs. */

@@ -155,6 +155,7 @@ export class OperatorFrames implements OperatorLink {
       return { case: 'registered', value: { operatorId, heartbeatMs: BigInt(heartbeatMs), leaseMs: BigInt(leaseMs) } }
     } catch (error) {
       this.#session = null
+      this.#early = []
       const session = await connecting.catch(() => null)
       await session?.close('left')
       throw error

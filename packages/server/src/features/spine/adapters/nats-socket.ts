@@ -15,8 +15,9 @@ export interface NatsSocketOptions {
   readonly maxWaitingBytes: number
 }
 
-/** Frames that may wait to be taken; the broker does not hold any back. */
+/** What may wait to be taken: the broker holds nothing back, and clients wait for answers before they send so much. */
 const mostArrived = 4_096
+const mostArrivedFrames = 32
 const headerBytes = 1_024
 const noResponders = 503
 /** After such a time the client is sent something in any case, so that one that is gone is noticed. */
@@ -32,7 +33,8 @@ export class NatsSocket implements FrameSocket {
   readonly #options: NatsSocketOptions
   readonly #subscription: Subscription
   readonly #parts: FrameParts
-  readonly #arrived: Frame[] = []
+  readonly #arrived: Uint8Array[] = []
+  #arrivedBytes = 0
   readonly #left = new AbortController()
   readonly #timer: NodeJS.Timeout
   #hasLeft = false
@@ -66,8 +68,10 @@ export class NatsSocket implements FrameSocket {
   async *frames(): AsyncGenerator<Frame, void, void> {
     for (;;) {
       const frame = this.#arrived.shift()
-      if (frame !== undefined) yield frame
-      else if (this.#left.signal.aborted) return
+      if (frame !== undefined) {
+        this.#arrivedBytes -= frame.length
+        yield frame
+      } else if (this.#left.signal.aborted) return
       else
         await new Promise<void>(resolve => {
           this.#wake = resolve
@@ -108,7 +112,9 @@ export class NatsSocket implements FrameSocket {
       this.#hasLeft = true
       return this.#lose()
     }
-    if (this.#arrived.length >= mostArrived) return this.#lose()
+    this.#arrivedBytes += message.data.length
+    const isTooMuch = this.#arrivedBytes > mostArrivedFrames * this.#options.maxFrameBytes
+    if (isTooMuch || this.#arrived.length >= mostArrived) return this.#lose()
     try {
       const frame = this.#parts.add(message.data, { isLast: message.headers?.has(moreHeader) !== true })
       if (frame) this.#arrived.push(frame)
