@@ -42,6 +42,8 @@ type Outcome =
   | { readonly type: 'cut'; readonly problem: string }
 
 const waitMs = 500
+/** How often a message is tried whose expressions take too long: a server with too much to do is slow too. */
+const mostTries = 3
 /** Names of a trace that a circuit sets, and how many there may be in all. */
 const traceEntries = 16
 
@@ -54,6 +56,8 @@ export class CircuitRunner implements AsyncDisposable {
   readonly #stop = new AbortController()
   readonly #work: Promise<void>
   #seq: number
+  /** How often the message behind `#seq` was tried. */
+  #tries = 0
 
   constructor(row: CircuitRow, document: CircuitDocument, deps: RunnerDeps) {
     this.version = row.version
@@ -92,6 +96,7 @@ export class CircuitRunner implements AsyncDisposable {
       if (delivery.type === 'cut') return
       if (!(await this.#handle(delivery.message))) return
       this.#seq = delivery.message.seq
+      this.#tries = 0
     }
   }
 
@@ -172,6 +177,9 @@ export class CircuitRunner implements AsyncDisposable {
       return edges.map(() => ({ type: 'cut', problem: `${message.topic}: a message made more than ${most} hops.` }))
     const trace = this.#traceOf(message, hops)
     const made = await this.#madeOf(edges, message)
+    this.#tries += 1
+    const late = made.find(one => one.type === 'failed' && one.error.retryable)
+    if (late?.type === 'failed' && this.#tries < mostTries) throw late.error
     return edges.map((edge, index) => outcomeOf(edge, made[index] ?? untouched, { message, trace }))
   }
 

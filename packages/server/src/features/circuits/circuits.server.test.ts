@@ -4,7 +4,7 @@ import { testServer } from '#app/testing'
 import type { Identity } from '#http/authenticate'
 
 test('[CIRCUIT-10] a mapping that does not come back leaves the server ready', async () => {
-  await using server = await testServer({ mappingTimeoutMs: 5_000 })
+  await using server = await testServer({ mappingTimeoutMs: 2_000 })
   const { circuits, spine } = server.context
   const me: Identity = { organisation: 'default', subject: 'me', scopes: ['admin'], isOperator: true }
   const map = '($f := function($n, $v) { $n = 0 ? $v : $f($n - 1, {"a": $v, "b": $v}) }; $f(40, 1) = $f(40, 1))'
