@@ -8,7 +8,7 @@ export interface Host {
   /** What comes before a command line that is to run in it. It becomes the program, so that its process id is that one's. */
   readonly prefix: readonly string[]
   /** Starts a real program in it. */
-  start(command: string, parameters: readonly string[], options?: SpawnOptions): ChildProcess
+  readonly start: (command: string, parameters: readonly string[], options?: SpawnOptions) => ChildProcess
 }
 
 /**

@@ -19,7 +19,7 @@ export function postgresTimes(timeoutMs: number): PostgresTimes {
     statementMs: timeoutMs,
     answerMs: Math.round((timeoutMs * 4) / 3),
     heartbeatMs: Math.round(timeoutMs / 3),
-    heartbeatAnswerMs: Math.round(timeoutMs / 6),
+    heartbeatAnswerMs: Math.max(1_000, Math.round(timeoutMs / 6)),
     idleInTransactionMs: Math.round(timeoutMs / 2),
   }
 }
