@@ -28,7 +28,7 @@ interface Link {
 }
 
 describe.skipIf(why !== null)(`hosts with links between them${why === null ? '' : ` (${why})`}`, () => {
-  test('[DB-20] Postgres lets go of a lock whose server is cut off, and the server finds its way back', async () => {
+  test('[DB-13] Postgres lets go of a lock whose server is cut off, and the server finds its way back', async () => {
     await using deployment = await Deployment.open()
     const { hosts, database, postgres } = deployment
     await using db = await openDatabase(postgres.url)
@@ -50,7 +50,7 @@ describe.skipIf(why !== null)(`hosts with links between them${why === null ? '' 
 describe.skipIf(why !== null)(
   `servers, operators and a client on hosts of their own${why === null ? '' : ` (${why})`}`,
   () => {
-    test('[SPINE-60] [RUN-6] [RUN-7] [RUN-26] [RUN-28] [DB-20] [OPERATOR-40] [SDK-50] [SDK-52] whichever link is cut and heals, nothing is lost and nothing done twice', async () => {
+    test('[SPINE-48] [RUN-6] [RUN-7] [RUN-26] [RUN-28] [DB-13] [OPERATOR-31] [SDK-40] [SDK-42] whichever link is cut and heals, nothing is lost and nothing done twice', async () => {
       const random = openRandom('Links between hosts')
       await using deployment = await Deployment.open()
       await using db = await openDatabase(deployment.postgres.url)

@@ -67,7 +67,7 @@ describe.skipIf(why !== null)(`a Postgres that goes and comes${why === null ? ''
     expect(await again.read.selectFrom('event').select('id').orderBy('id').execute()).toEqual([{ id: 1 }, { id: 2 }])
   })
 
-  test('[HTTP-31] [SDK-51] silent for longer, requests are refused for now, and operators and readers wait', async () => {
+  test('[HTTP-29] [SDK-41] silent for longer, requests are refused for now, and operators and readers wait', async () => {
     await using postgres = await startPostgres()
     await migrateDatabase(postgres.url)
     await using server = await testServer({

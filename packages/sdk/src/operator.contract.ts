@@ -131,7 +131,7 @@ export function operatorContract(over: Carrier): void {
     expect(states).toEqual(['connected', 'reconnecting', 'connected'])
   })
 
-  test('[SDK-50] comes back when it no longer hears the server, and was not gone', async () => {
+  test('[SDK-40] comes back when it no longer hears the server, and was not gone', async () => {
     const bed = await open(over, { operatorStaleSeconds: 2 })
     await using wire = await openWire(bed.url)
     const go = Promise.withResolvers<void>()

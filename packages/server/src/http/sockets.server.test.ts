@@ -148,7 +148,7 @@ describe('sockets', () => {
     ['nothing', 0],
     // More than the systems between the two take.
     ['something', 30_000_000],
-  ])('[HTTP-30] a client that is not there any more is ended, with %s on its way', async (_what, size) => {
+  ])('[HTTP-28] a client that is not there any more is ended, with %s on its way', async (_what, size) => {
     const over = Promise.withResolvers<unknown>()
     const silent: FrameSocketRoute = {
       path: '/ws/:id',

@@ -253,7 +253,7 @@ onDatabases('operators', databases => {
     ])
   })
 
-  test('[OPERATOR-42] leases that end together without an answer are one failure', async () => {
+  test('[OPERATOR-32] leases that end together without an answer are one failure', async () => {
     const bed = operatorBed(await databases.open())
     await bed.publish(6)
     const link = new TestLink()
@@ -265,7 +265,7 @@ onDatabases('operators', databases => {
     await expect.poll(() => bed.operators.list(acme)).toMatchObject([{ faults: 1, status: 'online' }])
   })
 
-  test('[OPERATOR-40] one that another server took for lost may come back', async () => {
+  test('[OPERATOR-31] one that another server took for lost may come back', async () => {
     const bed = operatorBed(await databases.open())
     const link = new TestLink()
     await bed.operators.connect(acme, registration(), link)
