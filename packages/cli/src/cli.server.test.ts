@@ -236,6 +236,10 @@ describe('without a server', () => {
       stderr: containing('/not/there'),
     })
     expect(await slipway(['--help'])).toMatchObject({ code: 0 })
+    expect(await slipway(['--version'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+    })
   })
 
   test('[CLI-12] check lists every problem of folders and archives', async () => {

@@ -1,4 +1,5 @@
 import { Command, type Option } from 'commander'
+import packageFile from '../package.json' with { type: 'json' }
 import { addRunTo, addStep } from './commands/advance.ts'
 import { addBreak } from './commands/breakpoints.ts'
 import { addModify, addOverride, addRerun } from './commands/change.ts'
@@ -83,6 +84,7 @@ const commands = [
 export function createProgram(cli: Cli): Command {
   const program = new Command('slipway')
     .description('Takes AI plans from a folder to production.')
+    .version(packageFile.version, '--version', 'print the version')
     .option('--url <url>', 'address of the server (SLIPWAY_URL, else http://127.0.0.1:8000)')
     .option('--token <token>', 'bearer token (SLIPWAY_API_TOKEN)')
     .option('--json', 'print data as JSON')
@@ -96,9 +98,9 @@ export function createProgram(cli: Cli): Command {
   return program
 }
 
-/** The options of the whole program, below those of a command. */
+/** The options of the whole program that every command takes, below those of the command. */
 function visibleGlobalOptions(of: Command): Option[] {
   let root = of
   while (root.parent) root = root.parent
-  return root === of ? [] : [...root.options]
+  return root === of ? [] : root.options.filter(({ long }) => long !== '--version')
 }
