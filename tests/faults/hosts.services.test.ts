@@ -177,9 +177,11 @@ function hasApplied(operator: SpeakerOnHost, { job, attempt }: Pick<HandOut, 'jo
   return operator.all('applied').some(applied => applied.job === job && applied.attempt === attempt)
 }
 
+// One that was cut before its first statement holds nothing, and does not know our times yet.
 async function connectionsOf(db: Database, { address }: Host): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    select count(*)::int as count from pg_stat_activity where client_addr = ${address}::inet`.execute(db.read)
+    select count(*)::int as count from pg_stat_activity
+    where client_addr = ${address}::inet and query <> ''`.execute(db.read)
   return rows[0]?.count ?? 0
 }
 
