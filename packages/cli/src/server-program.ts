@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { sleep } from '@slipway/kit/abort'
 import { AppError } from '@slipway/protocol/errors'
 import { api } from '@slipway/protocol/api'
@@ -16,26 +15,18 @@ export interface ServerFlags {
   readonly logLevel?: string | undefined
 }
 
-const programs = {
-  server: ['dist/server.mjs', 'packages/server/src/app/main.ts'],
-  migrate: ['dist/migrate.mjs', 'packages/server/src/app/migrate.ts'],
-} as const
+// A built command starts what was built with it, and one from the source the source: what lies about may be older.
+const programs = import.meta.url.endsWith('.ts')
+  ? { server: '../../server/src/app/main.ts', migrate: '../../server/src/app/migrate.ts' }
+  : { server: './server.mjs', migrate: './migrate.mjs' }
 
-/** A program of the server: the built one where there is one, else the source. Searched upwards from this file. */
-export function findProgram(name: keyof typeof programs, start: string = import.meta.dirname): string {
-  for (let folder = start; ; folder = dirname(folder)) {
-    for (const candidate of programs[name]) if (existsSync(join(folder, candidate))) return join(folder, candidate)
-    if (dirname(folder) === folder) break
-  }
-  throw new AppError(
-    'internal',
-    `The program ${name} is not where it should be. Install Slipway again, or run \`npm run build\`.`,
-  )
+function programFile(name: keyof typeof programs): string {
+  return fileURLToPath(new URL(programs[name], import.meta.url))
 }
 
 /** Starts the server as a child. Its settings travel as variables, which go before its config file. */
 export function spawnServer(flags: ServerFlags, stdio: 'inherit' | 'pipe'): ChildProcess {
-  return spawn(process.execPath, [findProgram('server')], {
+  return spawn(process.execPath, [programFile('server')], {
     // Through the channel the server hears when this process ends, however that ends, and ends as well.
     stdio: stdio === 'inherit' ? ['inherit', 'inherit', 'inherit', 'ipc'] : ['ignore', 'pipe', 'pipe', 'ipc'],
     // A group of its own, so that Ctrl-C at the terminal reaches it once, through us.
@@ -51,7 +42,7 @@ export function spawnServer(flags: ServerFlags, stdio: 'inherit' | 'pipe'): Chil
 
 /** Runs the program that changes the database's schema; it writes its own output. */
 export function spawnMigration(parameters: readonly string[], { data }: Pick<ServerFlags, 'data'>): ChildProcess {
-  return spawn(process.execPath, [findProgram('migrate'), ...parameters], {
+  return spawn(process.execPath, [programFile('migrate'), ...parameters], {
     stdio: 'inherit',
     env: childEnvironment({ SLIPWAY_DATA_DIR: data }),
   })
