@@ -3,18 +3,22 @@ import { join } from 'node:path'
 import type { PostgresCluster } from './postgres-cluster.ts'
 import { TemporaryFolder } from './server-process.ts'
 
-/** One of those who are measured: a way to do a number of durable steps. */
-export interface Contender {
+/** One of those who are measured, in whatever they do. */
+export interface Entrant {
   readonly name: string
   readonly isOurs: boolean
   readonly store: Store
   /** How its writes get to the disk, as it is run here. */
   readonly durability: string
+}
+
+/** A way to do a number of durable steps. */
+export interface Contender extends Entrant {
   /** Starts its processes over what is in the home, and takes up what is unfinished there. */
   open(home: Home, options: OpenOptions): Promise<Session>
 }
 
-export type Store = 'SQLite' | 'Postgres' | 'RocksDB'
+export type Store = 'SQLite' | 'Postgres' | 'RocksDB' | 'Redis'
 
 export interface OpenOptions {
   /** How many runs it may work on at a time. */

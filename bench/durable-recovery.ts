@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeHome, type Contender, type Home, type OpenOptions, type Session } from './contender.ts'
-import { once, rowsOf, type Field } from './durable-field.ts'
+import { once, rowsOf, type Field } from './field.ts'
 import type { Row } from './report.ts'
 
 const longSteps = 10_000

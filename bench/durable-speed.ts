@@ -1,5 +1,5 @@
 import { makeHome, type Contender, type Order } from './contender.ts'
-import { inNewHome, pick, roundsInTurn, rowsOf, type Field } from './durable-field.ts'
+import { inNewHome, pick, roundsInTurn, rowsOf, type Field } from './field.ts'
 import type { Row } from './report.ts'
 import { quantile } from './rounds.ts'
 

@@ -1,5 +1,6 @@
+import type { Contender } from './contender.ts'
 import { benchKill, benchResume, benchWaiting } from './durable-recovery.ts'
-import type { Field } from './durable-field.ts'
+import { present, type Field } from './field.ts'
 import { benchAlone, benchDisk, benchThroughput } from './durable-speed.ts'
 import { benchSyncs } from './durable-syncs.ts'
 import type { BenchOptions } from './main.ts'
@@ -27,7 +28,7 @@ export const durableParts = Object.keys(parts)
 export async function benchDurable(options: BenchOptions): Promise<Report> {
   buildPrograms()
   const left: string[] = []
-  const contenders = present(left, options.only)
+  const contenders = present([...ours, ...peers], { only: options.only, left, missing: missingHere() })
   await using cluster = missingPostgres() === null ? await PostgresCluster.start() : null
   const field: Field = { contenders, cluster, rounds: options.rounds ?? usualRounds, left }
   const rows: Row[] = []
@@ -43,21 +44,15 @@ export async function benchDurable(options: BenchOptions): Promise<Report> {
   return { rows, left, notMeasured, stated: ['How each write gets to the disk (counted by --part fsync):', ...durable] }
 }
 
-/** Who can be measured here; the others are named with the reason. */
-function present(left: string[], only: readonly string[]): Field['contenders'] {
+/** Says why somebody cannot be measured here, or null. */
+function missingHere(): (who: Contender) => string | null {
   const noPeers = installPeers()
   const noPostgres = missingPostgres()
   const noPostgresOfOurs = oursOnPostgresMissing()
-  return [...ours, ...peers].filter(({ name, isOurs, store }) => {
-    if (only.length > 0 && !only.some(part => name.toLowerCase().includes(part.toLowerCase()))) return false
-    const missing = [
-      isOurs ? null : noPeers,
-      store === 'Postgres' ? noPostgres : null,
-      store === 'Postgres' && isOurs ? noPostgresOfOurs : null,
-    ].find(reason => reason !== null)
-    if (missing !== undefined) left.push(`${name} (${missing})`)
-    return missing === undefined
-  })
+  return ({ isOurs, store }) =>
+    (isOurs ? null : noPeers) ??
+    (store === 'Postgres' ? noPostgres : null) ??
+    (store === 'Postgres' && isOurs ? noPostgresOfOurs : null)
 }
 
 const notMeasured = [

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { benchDurable, durableParts } from './durable.ts'
 import { benchEngine, engineParts } from './engine.ts'
+import { benchSpine, spineParts } from './spine.ts'
 import { printReport, writeRows, type Report } from './report.ts'
 
 export interface BenchOptions {
@@ -21,6 +22,7 @@ interface Bench {
 const benches: Readonly<Record<string, Bench>> = {
   engine: { measure: benchEngine, parts: engineParts },
   durable: { measure: benchDurable, parts: durableParts },
+  spine: { measure: benchSpine, parts: spineParts },
 }
 
 const usage = 'npm run bench -- <name> [--json <file>] [--part <part>]… [--rounds <n>] [--only <name>]…'

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Order, Played, Session } from './contender.ts'
 import { owned } from './leftovers.ts'
 import { memoryOf } from './server-process.ts'
+import type { RoleSettings } from './spine-queue.ts'
 
 export interface PeerSettings {
   readonly folder: string
@@ -16,7 +17,7 @@ export interface PeerSettings {
 }
 
 export interface PeerProcessOptions {
-  readonly settings: PeerSettings
+  readonly settings: PeerSettings | RoleSettings
   readonly onStep?: ((step: string) => void) | undefined
   readonly wrapper?: readonly string[] | undefined
 }

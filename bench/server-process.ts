@@ -2,6 +2,7 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Agent, request } from 'node:http'
@@ -14,10 +15,13 @@ const migration = resolve('dist/migrate.mjs')
 export const childProgram = resolve('dist/ours-child.mjs')
 const patienceMs = 60_000
 
+/** Publishes jobs on the bus or does them, as it is told. */
+export const spineClientProgram = resolve('dist/spine-client.mjs')
+
 /** Bundles the programs, so that what is measured is what is shipped. */
 export function buildPrograms(): void {
-  const further = 'ours-child=bench/ours-child.ts'
-  execFileSync(process.execPath, ['tools/build.mjs', 'dist', further], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const further = ['ours-child=bench/ours-child.ts', 'spine-client=bench/spine-client.ts']
+  execFileSync(process.execPath, ['tools/build.mjs', 'dist', ...further], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 /** Brings an empty Postgres database to the server's schema, which a server does by itself only on SQLite. */
@@ -32,6 +36,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly pid: number
   /** From starting the process to the first 200 of `/readyz`. */
   readonly readyMs: number
+  /** Processor time that the server's own process has used, in ms; null where the system does not say. */
+  processorMs(): number | null
   /** Resident memory now and at its highest, of the server's own process, in MB; null where the system does not say. */
   memory(): { readonly nowMb: number; readonly peakMb: number } | null
   stop(): Promise<void>
@@ -45,6 +51,8 @@ export interface ServerOptions {
   readonly flags?: readonly string[]
   /** What starts Node, such as `strace` with its options. */
   readonly wrapper?: readonly string[] | undefined
+  /** Gets each line of the server's log from the level `info` on; without it those from `warn` on are shown. */
+  readonly onLog?: ((line: string) => void) | undefined
 }
 
 export async function startServerProcess(dataDir: string, options: ServerOptions = {}): Promise<ServerProcess> {
@@ -57,13 +65,14 @@ export async function startServerProcess(dataDir: string, options: ServerOptions
       HOME: process.env['HOME'],
       SLIPWAY_DATA_DIR: dataDir,
       SLIPWAY_PORT: String(port),
-      SLIPWAY_LOG_LEVEL: 'warn',
+      SLIPWAY_LOG_LEVEL: options.onLog ? 'info' : 'warn',
       SLIPWAY_RATE_LIMIT_PER_MINUTE: '10000000',
       ...options.env,
     },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', options.onLog ? 'pipe' : 'inherit'],
   })
   const child = owned(spawned)
+  if (options.onLog && child.stderr) createInterface({ input: child.stderr }).on('line', options.onLog)
   const exited = once(child, 'exit')
   const url = `http://127.0.0.1:${port}`
   await untilReady(child, port)
@@ -77,7 +86,16 @@ export async function startServerProcess(dataDir: string, options: ServerOptions
     await exited
   }
   const pid = child.pid ?? 0
-  return { url, pid, readyMs, memory: () => memoryOf(pid), stop, kill, [Symbol.asyncDispose]: stop }
+  return {
+    url,
+    pid,
+    readyMs,
+    processorMs: () => processorMsOf(pid),
+    memory: () => memoryOf(pid),
+    stop,
+    kill,
+    [Symbol.asyncDispose]: stop,
+  }
 }
 
 async function untilReady(child: ChildProcess, port: number): Promise<void> {
@@ -107,6 +125,18 @@ export function memoryOf(pid: number): { nowMb: number; peakMb: number } | null 
   const megabytes = (name: string): number =>
     (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024) / 1_000_000
   return { nowMb: megabytes('VmRSS'), peakMb: megabytes('VmHWM') }
+}
+
+// What Linux counts in, whatever the machine.
+const ticksPerSecond = 100
+
+function processorMsOf(pid: number): number | null {
+  const file = `/proc/${pid}/stat`
+  if (!existsSync(file)) return null
+  const stat = readFileSync(file, 'utf8')
+  // Behind the name, which may have anything in it; the time in the program and in the system are the 14th and 15th.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond
 }
 
 export async function freePort(): Promise<number> {
