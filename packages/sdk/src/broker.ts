@@ -95,6 +95,10 @@ class BrokerConnection implements BusConnection {
     return this.#waiting
   }
 
+  get isOver(): boolean {
+    return this.#inner.isOver
+  }
+
   get ended(): Promise<BusEnd> {
     return this.#inner.ended
   }

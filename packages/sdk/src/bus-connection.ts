@@ -17,11 +17,12 @@ export interface BusConnection {
   readonly welcome: ServerBodyOf<'welcome'>
   /** Bytes that the network has not taken yet. */
   readonly waitingBytes: number
+  readonly isOver: boolean
   /** Resolves with why the connection ended. */
   readonly ended: Promise<BusEnd>
   /**
    * Sends a frame and gives the reply to it. Rejects with the error that the server answers with, with
-   * `server.unreachable` when the connection ends first, and with the signal's reason.
+   * `server.unreachable` when the connection ends first or the time is over, and with the signal's reason.
    */
   ask<Case extends ServerBody['case']>(
     body: ClientBodyInit,
@@ -37,6 +38,8 @@ export interface BusConnection {
 
 export interface AskOptions {
   readonly signal?: AbortSignal | undefined
+  /** Longest wait for the reply; until the connection ends unless said otherwise. */
+  readonly timeoutMs?: number | undefined
 }
 
 export interface BusEnd {
@@ -85,7 +88,17 @@ const lostCode = 4000
 interface Asked {
   readonly resolve: (body: ServerBody) => void
   readonly reject: (error: Error) => void
+  /** As `performance.now()` says it. */
+  readonly giveUpAt: number
 }
+
+const longestTimerMs = 2_000_000_000
+const mostBatchBytes = 65_536
+/** Tag and length of a field, and what comes before the fields of a batch. */
+const longestFieldHead = 16
+/** At the end of this turn where there is such a thing; browsers have none. */
+const soon: (work: () => void) => void =
+  typeof setImmediate === 'function' ? work => void setImmediate(work) : queueMicrotask
 
 /** Resolves once the server has said Welcome. Rejects with `server.unreachable`, or with the signal's reason. */
 export async function openBusConnection(
@@ -94,7 +107,7 @@ export async function openBusConnection(
 ): Promise<BusConnection> {
   const connection = new OpenConnection(options, openWire)
   try {
-    const hello = { version: busVersion, client: options.client ?? 'slipway sdk' }
+    const hello = { version: busVersion, client: options.client ?? 'slipway sdk', takesBatches: true }
     connection.welcome = await connection.ask({ case: 'hello', value: hello }, 'welcome', {
       signal: AbortSignal.any([options.signal, AbortSignal.timeout(options.timeoutMs)]),
     })
@@ -119,6 +132,12 @@ class OpenConnection implements BusConnection {
   #wasOpen = false
   #isOver = false
   #heardAt = performance.now()
+  /** One timer for all that is asked, since most of it is answered long before. */
+  #late: { readonly timer: ReturnType<typeof setTimeout>; readonly at: number } | null = null
+  /** What waits for the end of this turn, so that it goes in one message; null while the server takes none of several. */
+  #batch: Uint8Array<ArrayBuffer>[] | null = null
+  #batchBytes = 0
+  #mostBatchBytes = 0
   #pingMs = 0
   #timer: ReturnType<typeof setInterval> | undefined
 
@@ -139,22 +158,26 @@ class OpenConnection implements BusConnection {
     })
   }
 
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
   get waitingBytes(): number {
-    return this.#wire.waitingBytes
+    return this.#wire.waitingBytes + this.#batchBytes
   }
 
   async ask<Case extends ServerBody['case']>(
     body: ClientBodyInit,
     expected: Case,
-    { signal }: AskOptions = {},
+    options: AskOptions = {},
   ): Promise<ServerBodyOf<Case>> {
-    const reply = await this.#reply(body, signal)
+    const reply = await this.#reply(body, options)
     if (reply.case !== expected) throw new AppError('internal', `The server answered ${body.case} with ${reply.case}.`)
     return reply.value as ServerBodyOf<Case>
   }
 
   send(body: ClientBodyInit): void {
-    if (!this.#isOver) this.#wire.send(writeClientFrame(body))
+    if (!this.#isOver) this.#write(writeClientFrame(body))
   }
 
   watch(pingMs: number): void {
@@ -167,7 +190,7 @@ class OpenConnection implements BusConnection {
     this.#finish('closed', 'The connection was closed.')
   }
 
-  #reply(body: ClientBodyInit, signal: AbortSignal | undefined): Promise<ServerBody> {
+  #reply(body: ClientBodyInit, { signal, timeoutMs = Infinity }: AskOptions): Promise<ServerBody> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
       if (this.#isOver) return reject(lost(this.#options.url, 'The connection is closed.'))
@@ -184,9 +207,50 @@ class OpenConnection implements BusConnection {
       this.#asked.set(correlation, {
         resolve: reply => settle(() => resolve(reply)),
         reject: error => settle(() => reject(error)),
+        giveUpAt: performance.now() + timeoutMs,
       })
-      this.#wire.send(writeClientFrame(body, { correlation }))
+      if (timeoutMs < Infinity) this.#giveUpAt(performance.now() + timeoutMs)
+      this.#write(writeClientFrame(body, { correlation }))
     })
+  }
+
+  #giveUpAt(at: number): void {
+    if (this.#late !== null && this.#late.at <= at) return
+    if (this.#late !== null) clearTimeout(this.#late.timer)
+    const waitMs = Math.min(Math.max(0, Math.ceil(at - performance.now())), longestTimerMs)
+    this.#late = { timer: setTimeout(() => this.#giveUp(), waitMs), at }
+  }
+
+  #giveUp(): void {
+    this.#late = null
+    const now = performance.now()
+    let next = Infinity
+    for (const [correlation, { giveUpAt, reject }] of this.#asked) {
+      if (giveUpAt > now) next = Math.min(next, giveUpAt)
+      else {
+        this.#asked.delete(correlation)
+        reject(new AppError('server.unreachable', `${this.#options.url} did not answer in time.`))
+      }
+    }
+    if (next < Infinity) this.#giveUpAt(next)
+  }
+
+  #write(frame: Uint8Array<ArrayBuffer> | string): void {
+    if (this.#batch === null || typeof frame === 'string') return this.#wire.send(frame)
+    const bytes = frame.byteLength + longestFieldHead
+    if (this.#batchBytes + bytes > this.#mostBatchBytes) this.#flush()
+    if (this.#batch.length === 0) soon(() => this.#flush())
+    this.#batch.push(frame)
+    this.#batchBytes += bytes
+  }
+
+  #flush(): void {
+    const frames = this.#batch ?? []
+    const [first] = frames
+    if (first === undefined) return
+    this.#batch = []
+    this.#batchBytes = 0
+    this.#wire.send(frames.length === 1 ? first : writeClientFrame({ case: 'batch', value: { frames } }))
   }
 
   /** 0 asks for no reply; the numbers begin anew after four thousand millions. */
@@ -204,17 +268,25 @@ class OpenConnection implements BusConnection {
   #heard(data: Uint8Array | string): void {
     if (this.#isOver) return
     this.#heardAt = performance.now()
-    let frame: ServerFrame
+    let frames: readonly ServerFrame[]
     try {
-      frame = readServerFrame(data)
+      const frame = readServerFrame(data)
+      frames = frame.body?.case === 'batch' ? frame.body.value.frames.map(one => readServerFrame(one)) : [frame]
     } catch {
       return this.#finish('lost', 'The server sent what is no frame of the bus.')
     }
-    const { replyTo, body } = frame
+    for (const frame of frames) this.#take(frame)
+  }
+
+  #take({ replyTo, body }: ServerFrame): void {
     // What this release does not know is for newer ones.
     if (body === undefined || body.case === 'pong') return
     const asked = this.#asked.get(replyTo)
     if (body.case === 'closing') this.#closing = body.value
+    if (body.case === 'welcome' && body.value.takesBatches) {
+      this.#batch = []
+      this.#mostBatchBytes = Math.min(mostBatchBytes, body.value.maxFrameBytes)
+    }
     if (replyTo === 0) return this.#options.onFrame(body)
     if (!asked) return
     this.#asked.delete(replyTo)
@@ -226,12 +298,14 @@ class OpenConnection implements BusConnection {
     const quietMs = performance.now() - this.#heardAt
     // The answer to the ping before this one came a moment after that, if it came.
     if (quietMs > 1.5 * this.#pingMs) return this.#finish('lost', 'The connection went silent.')
-    if (this.#wasOpen) this.#wire.send(writeClientFrame({ case: 'ping', value: {} }))
+    if (this.#wasOpen) this.#write(writeClientFrame({ case: 'ping', value: {} }))
   }
 
   #finish(reason: string, message: string, error?: AppError): void {
     if (this.#isOver) return
+    this.#flush()
     this.#isOver = true
+    if (this.#late !== null) clearTimeout(this.#late.timer)
     const end = this.#closing ?? { reason, message }
     const why = error ?? lost(this.#options.url, end.message || end.reason)
     for (const { reject } of this.#asked.values()) reject(why)

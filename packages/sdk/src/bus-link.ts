@@ -60,6 +60,7 @@ export class BusLink {
   readonly #work: Promise<void>
   #current = Promise.withResolvers<BusConnection>()
   #broker: Broker | null = null
+  #live: BusConnection | null = null
 
   constructor(options: BusLinkOptions, handlers: BusLinkHandlers) {
     this.#options = options
@@ -80,8 +81,16 @@ export class BusLink {
    * The connection, as soon as there is one. Rejects with what no further attempt can mend, such as `auth.required`, with
    * the reason of the signal, and with `server.unreachable` when the time is over.
    */
-  async connection({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<BusConnection> {
-    const late = AbortSignal.timeout(this.timeoutMs)
+  async connection({
+    signal,
+    timeoutMs = this.timeoutMs,
+  }: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number } = {}): Promise<BusConnection> {
+    signal?.throwIfAborted()
+    // Every frame asks for it, and timers and signals for each would cost more than the frame.
+    if (this.#live?.isOver === false) return this.#live
+    // What takes its place is looked for when the end is told.
+    await this.#live?.ended
+    const late = AbortSignal.timeout(Math.max(0, Math.ceil(timeoutMs)))
     try {
       return await orAbort(this.#current.promise, AbortSignal.any([late, ...(signal ? [signal] : [])]))
     } catch (error) {
@@ -148,7 +157,9 @@ export class BusLink {
     }
     this.#options.onState?.({ type: 'connected', session: connection.welcome.session })
     this.#current.resolve(connection)
+    this.#live = connection
     const end = await connection.ended
+    this.#live = null
     this.#current = Promise.withResolvers()
     this.#current.promise.catch(() => undefined)
     this.#handlers.onEnd?.(end)

@@ -73,6 +73,9 @@ class LinkedBus implements Bus {
   readonly #readers: BusReaders
   readonly #underWay = new Set<Promise<unknown>>()
   #onFree = Promise.withResolvers<void>()
+  /** Keys that rise are found beside each other in the server's index; one for each publication is as good as any. */
+  readonly #name = crypto.randomUUID()
+  #published = 0
 
   constructor(options: BusLinkOptions) {
     this.#link = new BusLink(options, {
@@ -91,7 +94,8 @@ class LinkedBus implements Bus {
     publication: Publication,
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<PublishedId> {
-    const body = publishFrame(publication)
+    this.#published += 1
+    const body = publishFrame(publication, `${this.#name}-${this.#published}`)
     while (this.#underWay.size >= mostInFlight) await this.#onFree.promise
     signal?.throwIfAborted()
     const published = this.#publish(body, { isJob: topicKind(publication.topic) === 'jobs', signal })
@@ -130,17 +134,17 @@ class LinkedBus implements Bus {
     body: ClientBodyInit,
     { isJob, signal }: { readonly isJob: boolean; readonly signal: AbortSignal | undefined },
   ): Promise<PublishedId> {
-    const late = AbortSignal.timeout(this.#link.timeoutMs)
-    const either = AbortSignal.any([late, ...(signal ? [signal] : [])])
+    const giveUpAt = performance.now() + this.#link.timeoutMs
+    const leftMs = (): number => giveUpAt - performance.now()
     for (;;) {
-      const connection = await this.#link.connection({ signal: either })
-      while (connection.waitingBytes > mostWaitingBytes) await pause(either)
+      const connection = await this.#link.connection({ signal, timeoutMs: leftMs() })
+      while (connection.waitingBytes > mostWaitingBytes && leftMs() > 0) await pause(signal)
       try {
-        const { id, known } = await connection.ask(body, 'published', { signal: either })
+        const { id, known } = await connection.ask(body, 'published', { signal, timeoutMs: leftMs() })
         return { id, isNew: !known }
       } catch (error) {
         signal?.throwIfAborted()
-        if (late.aborted) throw new AppError('server.unreachable', 'The server did not answer in time.')
+        if (leftMs() <= 0) throw new AppError('server.unreachable', 'The server did not answer in time.')
         const isLost = error instanceof AppError && error.code === 'server.unreachable'
         if (!isLost || !isJob) throw error
       }
@@ -152,18 +156,18 @@ class LinkedBus implements Bus {
   }
 }
 
-function publishFrame({ topic, schema, payload, trace, job }: Publication): ClientBodyInit {
+function publishFrame({ topic, schema, payload, trace, job }: Publication, key: string): ClientBodyInit {
   const bytes = payload instanceof Uint8Array ? payload : new TextEncoder().encode(writeJson(payload))
   const isJob = topicKind(topic) === 'jobs'
   const { delayMs, deadlineMs, backoff, idempotencyKey, ...same } = job ?? {}
   const options = {
     ...defined(same),
-    idempotencyKey: idempotencyKey ?? crypto.randomUUID(),
+    idempotencyKey: idempotencyKey ?? key,
     ...(delayMs !== undefined && { delayMs: BigInt(delayMs) }),
     ...(deadlineMs !== undefined && { deadlineMs: BigInt(deadlineMs) }),
     ...(backoff && { backoff: { firstMs: BigInt(backoff.firstMs), ceilingMs: BigInt(backoff.ceilingMs) } }),
   }
-  const common = { topic, schema, payload: Uint8Array.from(bytes), trace: trace ?? {} }
+  const common = { topic, schema, payload: new Uint8Array(bytes), trace: trace ?? {} }
   if (job !== undefined && !isJob)
     throw new AppError('input.invalid', `${topic} takes no jobs. Those go to topics that end in .jobs.`)
   return { case: 'publish', value: isJob ? { ...common, job: options } : common }
@@ -176,7 +180,7 @@ function defined<Fields extends object>(fields: Fields): Defined<Fields> {
 }
 
 /** Browsers do not say when the network has taken what waits. */
-function pause(signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
+function pause(signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted()
   return new Promise(resolve => setTimeout(resolve, waitMs))
 }

@@ -2,7 +2,6 @@ import {
   create,
   fromBinary,
   fromJsonString,
-  toBinary,
   toJsonString,
   type DescMessage,
   type MessageInitShape,
@@ -18,7 +17,11 @@ import {
   type ServerFrame as WireServerFrame,
 } from '#generated/slipway/bus/v1/bus_pb'
 import { AppError, errorCodes, type ErrorCode } from '#errors'
+import { binaryWriter } from './binary-writer.ts'
 import { Envelope, envelopeTypes, type EnvelopeType } from './envelope.ts'
+
+const writeClient = binaryWriter(ClientFrameSchema)
+const writeServer = binaryWriter(ServerFrameSchema)
 
 /** The version of the frames that this release speaks. */
 export const busVersion = 1
@@ -62,19 +65,21 @@ export function writeClientFrame(
   frame: ClientBodyInit,
   { correlation = 0, format = 'protobuf' }: { readonly correlation?: number; readonly format?: FrameFormat } = {},
 ): Uint8Array<ArrayBuffer> | string {
-  return write(ClientFrameSchema, { correlation, frame }, format)
+  const init = { correlation, frame }
+  return format === 'json' ? toJsonString(ClientFrameSchema, create(ClientFrameSchema, init)) : writeClient(init)
 }
 
 export function writeServerFrame(
   frame: ServerBodyInit,
   { replyTo = 0, format = 'protobuf' }: { readonly replyTo?: number; readonly format?: FrameFormat } = {},
 ): Uint8Array<ArrayBuffer> | string {
-  return write(ServerFrameSchema, { replyTo, frame }, format)
+  const init = { replyTo, frame }
+  return format === 'json' ? toJsonString(ServerFrameSchema, create(ServerFrameSchema, init)) : writeServer(init)
 }
 
 /** The frame in its binary form, which brokers keep. */
 export function serverFrameBytes(frame: ServerBodyInit): Uint8Array<ArrayBuffer> {
-  return toBinary(ServerFrameSchema, create(ServerFrameSchema, { frame }))
+  return writeServer({ frame })
 }
 
 const wireTypes: Readonly<Record<EnvelopeType, WireType>> = {
@@ -136,13 +141,4 @@ function read<Schema extends DescMessage>(schema: Schema, data: Uint8Array | str
     const form = typeof data === 'string' ? 'JSON form of a frame' : 'frame'
     throw new AppError('frame.invalid', `This is no ${form} of slipway.bus.v1.`, { cause: error })
   }
-}
-
-function write<Schema extends DescMessage>(
-  schema: Schema,
-  init: MessageInitShape<Schema>,
-  format: FrameFormat,
-): Uint8Array<ArrayBuffer> | string {
-  const message = create(schema, init)
-  return format === 'json' ? toJsonString(schema, message) : toBinary(schema, message)
 }

@@ -12,7 +12,7 @@ export type Reader = Kysely<Tables>
 /** What a transaction takes last, because all others wait for it. */
 export type LastLock = (typeof lastLocks)[number]
 
-const lastLocks = ['counts', 'messages', 'events'] as const
+const lastLocks = ['jobs', 'counts', 'messages', 'events'] as const
 
 /** A transaction; what depends on its success waits for `afterCommit`. */
 export interface Tx {
@@ -25,7 +25,7 @@ export interface Tx {
   /**
    * Runs as the last part of the transaction, in order. For what holds a lock that every writer needs, so that it is
    * held briefly, and taken after all others by everybody. Of several such locks everybody takes them in this order:
-   * `counts`, `messages`, `events`.
+   * `jobs`, `counts`, `messages`, `events`.
    */
   beforeCommit(lock: LastLock, action: () => Promise<void>): void
   /** Runs once the transaction is on disk, in order; not at all when it fails. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { WebSocket } from '@fastify/websocket'
 import type { Access } from '@slipway/protocol/scopes'
 import type { Identity } from './authenticate.ts'
@@ -15,6 +16,8 @@ export interface FrameSocket {
   frames(): AsyncGenerator<Frame, void, void>
   /** Sends at once, whatever waits for the client already; nothing once it has left. */
   send(frame: Frame): void
+  /** Whether little waits for the client. */
+  readonly hasRoom: boolean
   /** Resolves while little waits for the client. Rejects with `Stalled` when it takes nothing for too long. */
   ready(): Promise<void>
   /** Bytes that wait for the client. */
@@ -52,6 +55,8 @@ export interface FrameSocketRoute {
 }
 
 export interface FrameOptions {
+  /** The connection below the client. */
+  readonly connection: Socket
   readonly stopping: AbortSignal
   readonly revoked: AbortSignal
   readonly times: SocketTimes
@@ -78,7 +83,7 @@ export async function serveFrames(client: WebSocket, route: FrameSocketRoute, op
   })
   const stopPings = keepAlive(client, times)
   try {
-    const { code, reason } = await route.serve(new ClientFrames(client, route, times), {
+    const { code, reason } = await route.serve(new ClientFrames(client, route, options), {
       identity: options.identity,
       requestId: options.requestId,
       signal: AbortSignal.any([left.signal, stopping, revoked]),
@@ -101,16 +106,19 @@ export async function serveFrames(client: WebSocket, route: FrameSocketRoute, op
 
 class ClientFrames implements FrameSocket {
   readonly #client: WebSocket
+  readonly #connection: Socket
   readonly #maxWaiting: number
   readonly #stallMs: number
   readonly #arrived: Frame[] = []
   #wake: () => void = () => undefined
   #drained: Promise<void> | null = null
+  #isHeld = false
 
-  constructor(client: WebSocket, { maxWaitingBytes }: FrameSocketRoute, { stallMs }: SocketTimes) {
+  constructor(client: WebSocket, { maxWaitingBytes }: FrameSocketRoute, { connection, times }: FrameOptions) {
     this.#client = client
+    this.#connection = connection
     this.#maxWaiting = maxWaitingBytes
-    this.#stallMs = stallMs
+    this.#stallMs = times.stallMs
     client.on('message', (data, isBinary) => {
       const bytes = data as Buffer
       this.#arrived.push(isBinary ? bytes : bytes.toString())
@@ -139,13 +147,30 @@ class ClientFrames implements FrameSocket {
   }
 
   send(frame: Frame): void {
-    if (this.#client.readyState === this.#client.OPEN) this.#client.send(frame)
+    if (this.#client.readyState !== this.#client.OPEN) return
+    this.#hold()
+    this.#client.send(frame)
+  }
+
+  get hasRoom(): boolean {
+    return this.waiting <= this.#maxWaiting
   }
 
   ready(): Promise<void> {
-    if (this.waiting <= this.#maxWaiting) return Promise.resolve()
+    if (this.hasRoom) return Promise.resolve()
     this.#drained ??= this.#drain().finally(() => (this.#drained = null))
     return this.#drained
+  }
+
+  /** What one commit has to tell goes to the network in one piece: each frame by itself would cost several times as much. */
+  #hold(): void {
+    if (this.#isHeld) return
+    this.#isHeld = true
+    this.#connection.cork()
+    process.nextTick(() => {
+      this.#isHeld = false
+      this.#connection.uncork()
+    })
   }
 
   async #drain(): Promise<void> {

@@ -62,7 +62,7 @@ function addSocket(
       }
       const serving =
         'serve' in route
-          ? serveFrames(client, route, { ...shared, identity, requestId })
+          ? serveFrames(client, route, { ...shared, connection: request.raw.socket, identity, requestId })
           : serveSocket(client, {
               ...shared,
               closing: route.closing,

@@ -330,7 +330,7 @@ export class Session implements OperatorSession {
       schemas: supportedSchemas.length === 0 ? undefined : supportedSchemas,
       leaseMs: this.leaseMs,
       waitMs: ms,
-      signal: AbortSignal.any([this.#over.signal, this.#round.signal]),
+      signal: this.#round.signal,
     })
   }
 
@@ -414,7 +414,9 @@ export class Session implements OperatorSession {
   }
 
   #stop(): void {
-    this.#over.abort(new AppError('cancelled', 'The connection is over.'))
+    const reason = new AppError('cancelled', 'The connection is over.')
+    this.#over.abort(reason)
+    this.#round.abort(reason)
     this.#changed()
     this.#options.onEnd(this)
   }

@@ -3,10 +3,8 @@ import { orAbort } from '@slipway/kit/abort'
 import {
   busVersion,
   readClientFrame,
-  writeServerFrame,
   type ClientBody,
   type ClientFrame,
-  type FrameFormat,
   type ServerBodyInit,
 } from '@slipway/protocol/bus/frames'
 import { AppError } from '@slipway/protocol/errors'
@@ -21,6 +19,7 @@ import type { ShieldCounters } from '#observe/shield-counters'
 import { busClosed, busConnected, frameFailed, frameRefused } from '#observe/shield-log'
 import type { Gate } from './gate.ts'
 import { isOfOperator, OperatorFrames, type OperatorBody } from './operator-frames.ts'
+import { OutgoingFrames } from './outgoing-frames.ts'
 import { readPublication } from './publish-frame.ts'
 import type { RateLimit } from './rate-limits.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -103,12 +102,12 @@ export class BusSession {
   readonly #deps: BusDeps
   readonly #socket: FrameSocket
   readonly #request: BusRequest
+  readonly #outgoing: OutgoingFrames
   readonly #subscriptions: Subscriptions
   readonly #operator: OperatorFrames
   readonly #over = new AbortController()
   readonly #signal: AbortSignal
   #end: { readonly reason: CloseReason; readonly message: string } | null = null
-  #format: FrameFormat = 'protobuf'
   #hasGreeted = false
   #heardAt = performance.now()
   #refused = 0
@@ -118,14 +117,17 @@ export class BusSession {
   constructor(deps: BusDeps, socket: FrameSocket, request: BusRequest) {
     this.#deps = deps
     this.#socket = socket
+    this.#outgoing = new OutgoingFrames(frame => socket.send(frame))
     this.#request = request
     this.#signal = AbortSignal.any([request.signal, this.#over.signal])
     this.#subscriptions = new Subscriptions({
       spine: deps.spine,
       organisation: request.identity.organisation,
+      hasRoom: () => !this.#signal.aborted && this.#socket.hasRoom,
       ready: () => this.#hasRoom(),
-      send: body => {
-        this.#send(body, 0)
+      send: body => this.#send(body, 0),
+      sendMessage: (message, subscription) => {
+        this.#outgoing.addMessage(message, subscription)
         deps.counters.add('delivered')
       },
       onSlow: () => this.#cut('slow_consumer', 'The client took too little of what was sent to it.'),
@@ -160,6 +162,11 @@ export class BusSession {
     return end
   }
 
+  /** A broker carries single frames, and jobs apart from all others. */
+  get #hasBatches(): boolean {
+    return this.#request.carrier === undefined
+  }
+
   get #identity(): Identity {
     return this.#request.identity
   }
@@ -172,25 +179,33 @@ export class BusSession {
   async #serve(): Promise<void> {
     for await (const data of this.#socket.frames()) {
       this.#heardAt = performance.now()
-      // Whoever does not take replies is not read from.
-      await this.#socket.ready()
-      await this.#take(data)
+      await this.#take(data, true)
     }
   }
 
-  async #take(data: Frame): Promise<void> {
-    this.#deps.counters.add('frames')
+  /** Each frame of a batch goes the way of one that comes alone. */
+  async #take(data: Frame, isAlone: boolean): Promise<void> {
+    // Whoever does not take replies is not read from.
+    if (!this.#socket.hasRoom) await this.#socket.ready()
+    for (const frame of await this.#takeOne(data, isAlone)) await this.#take(frame, false)
+  }
+
+  /** Gives the frames of a batch, and none of any other. */
+  async #takeOne(data: Frame, isAlone: boolean): Promise<readonly Frame[]> {
     let frame: ClientFrame = { correlation: 0, body: undefined }
     try {
       frame = this.#read(data)
+      if (isAlone && frame.body?.case === 'batch') return frame.body.value.frames
+      this.#deps.counters.add('frames')
       this.#admit(frame, data)
       await this.#handle(frame)
       this.#refused = 0
     } catch (error) {
-      if (this.#signal.aborted) return
+      if (this.#signal.aborted) return []
       this.#refuse(error, { frame: frame.body?.case ?? 'unknown', replyTo: frame.correlation, subscription: 0 })
       this.#countRefused(error)
     }
+    return []
   }
 
   #read(data: Frame): ClientFrame {
@@ -207,7 +222,8 @@ export class BusSession {
     if (body === undefined) throw new AppError('frame.invalid', 'This server does not know this kind of frame.')
     if (this.#hasGreeted) return
     if (body.case !== 'hello') throw new AppError('frame.invalid', 'The first frame is Hello.')
-    this.#format = typeof data === 'string' ? 'json' : 'protobuf'
+    this.#outgoing.format = typeof data === 'string' ? 'json' : 'protobuf'
+    this.#outgoing.takesBatches = body.value.takesBatches && this.#hasBatches
   }
 
   async #handle({ body, correlation }: ClientFrame): Promise<void> {
@@ -231,6 +247,8 @@ export class BusSession {
         return this.#send({ case: 'unsubscribed', value: { subscription: body.value.subscription } }, correlation)
       case 'credit':
         return this.#subscriptions.credit(body.value.subscription, body.value.messages)
+      case 'batch':
+        throw new AppError('frame.invalid', 'A batch has frames of all kinds but batches.')
     }
   }
 
@@ -251,7 +269,13 @@ export class BusSession {
     busConnected(this.#deps.log, { ...this.#fields, client: client.slice(0, 100) })
     const { maxFrameBytes, idleMs } = this.#deps.terms
     const { organisation } = this.#identity
-    const welcome = { session: this.#id, organisation, maxFrameBytes, idleMs: BigInt(idleMs) }
+    const welcome = {
+      session: this.#id,
+      organisation,
+      maxFrameBytes,
+      idleMs: BigInt(idleMs),
+      takesBatches: this.#hasBatches,
+    }
     this.#send({ case: 'welcome', value: { ...welcome, version: Math.min(version, busVersion) } }, correlation)
   }
 
@@ -363,12 +387,13 @@ export class BusSession {
     }))
     this.#subscriptions.closeAll()
     this.#send({ case: 'closing', value: { reason, message, positions } }, 0)
+    this.#outgoing.flush()
     busClosed(this.#deps.log, { ...this.#fields, reason })
     return { code: closeCodes[reason], reason }
   }
 
   #send(body: ServerBodyInit, replyTo: number): void {
-    this.#socket.send(writeServerFrame(body, { replyTo, format: this.#format }))
+    this.#outgoing.add(body, replyTo)
   }
 
   async #hasRoom(): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { writeClientFrame, type ClientBodyInit } from '@slipway/protocol/bus/frames'
-import { describe, expect, test } from 'vitest'
+import { readServerFrame, writeClientFrame, type ClientBodyInit } from '@slipway/protocol/bus/frames'
+import { describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { testServer } from '#app/testing'
 import type { RunningServer } from '#app/start-server'
@@ -149,6 +149,56 @@ describe('frames', () => {
     const { refused } = server.context.shield.counts()
     expect(refused).toEqual({ 'frame.invalid': 1, 'frame.too_large': 2 })
     expect(server.context.spine.counts().messages).toBe(1)
+  })
+
+  test('[SHIELD-31] frames of one message are taken as those that come alone', async () => {
+    await using server = await testServer()
+    using bus = await rawBus(server.url, { silent: true })
+    const batch = (...frames: Uint8Array[]) => bus.send({ case: 'batch', value: { frames } })
+    const frame = (body: ClientBodyInit, correlation: number) => {
+      const written = writeClientFrame(body, { correlation })
+      if (typeof written === 'string') throw new Error('It is text.')
+      return written
+    }
+    batch(frame({ case: 'hello', value: { version: 1, takesBatches: true } }, 1), frame({ case: 'ping', value: {} }, 2))
+    const inner = frame({ case: 'batch', value: { frames: [] } }, 4)
+    batch(
+      frame(event('input.assets', 'a'), 3),
+      inner,
+      Uint8Array.from([0xff]),
+      frame(event('input.assets', 'b'), 5),
+      frame(event('bad topic', 'c'), 6),
+    )
+    const flat = () =>
+      bus.frames.flatMap(({ replyTo, body }) =>
+        body?.case === 'batch' ? body.value.frames.map(one => readServerFrame(one)) : [{ replyTo, body }],
+      )
+    await vi.waitFor(() => expect(flat()).toHaveLength(7), { timeout: 10_000 })
+    const answers = flat().map(({ replyTo, body }) => [replyTo, body?.case])
+    expect(answers.sort()).toEqual([
+      [0, 'error'],
+      [1, 'welcome'],
+      [2, 'pong'],
+      [3, 'published'],
+      [4, 'error'],
+      [5, 'published'],
+      [6, 'error'],
+    ])
+    expect(flat().find(({ replyTo }) => replyTo === 1)?.body?.value).toMatchObject({ takesBatches: true })
+    expect(bus.frames.length).toBeLessThan(7)
+    expect(server.context.shield.counts().refused).toEqual({ 'frame.invalid': 2, 'input.invalid': 1 })
+  })
+
+  test('[SHIELD-31] limits count the frames of a message, and whoever does not take several gets one at a time', async () => {
+    await using server = await testServer({ busFramesPerSecond: 5 })
+    using bus = await rawBus(server.url)
+    const ping = writeClientFrame({ case: 'ping', value: {} }, { correlation: 9 })
+    if (typeof ping === 'string') throw new Error('It is text.')
+    bus.send({ case: 'batch', value: { frames: Array.from({ length: 50 }, () => ping) } })
+    await vi.waitFor(() => expect(bus.frames).toHaveLength(51), { timeout: 10_000 })
+    const cases = new Set(bus.frames.map(({ body }) => body?.case))
+    expect(cases).toEqual(new Set(['welcome', 'pong', 'error']))
+    expect(server.context.shield.counts().refused['rate.limited']).toBeGreaterThan(10)
   })
 
   test('[SHIELD-8] [SHIELD-9] scopes and organisations hold for each frame', async () => {

@@ -1,5 +1,6 @@
 import { orAbort } from '@slipway/kit/abort'
-import { fromWireNumber, toWireEnvelope, type ClientBody, type ServerBodyInit } from '@slipway/protocol/bus/frames'
+import type { Envelope } from '@slipway/protocol/bus/envelope'
+import { fromWireNumber, type ClientBody, type ServerBodyInit } from '@slipway/protocol/bus/frames'
 import { Topic } from '@slipway/protocol/bus/topics'
 import { AppError } from '@slipway/protocol/errors'
 import type { Messages, Spine } from '#features/spine/spine'
@@ -10,9 +11,12 @@ type Subscribe = Extract<ClientBody, { readonly case: 'subscribe' }>['value']
 export interface SubscriptionsDeps {
   readonly spine: Spine
   readonly organisation: string
+  /** Whether the client has room now. */
+  readonly hasRoom: () => boolean
   /** Resolves once the client has room; false when nothing more is to be sent. */
   readonly ready: () => Promise<boolean>
   readonly send: (body: ServerBodyInit) => void
+  readonly sendMessage: (message: Envelope, subscription: number) => void
   /** The client was too slow for a subscription without credit. */
   readonly onSlow: () => void
   readonly onError: (error: unknown, subscription: number) => void
@@ -121,11 +125,12 @@ export class Subscriptions {
         this.#deps.onSlow()
         return true
       }
-      await room(open)
-      if (!(await orAbort(this.#deps.ready(), open.stop.signal))) return true
+      if (open.credit !== null && open.credit <= 0) await room(open)
+      if (!this.#deps.hasRoom() && !(await orAbort(this.#deps.ready(), open.stop.signal))) return true
+      open.stop.signal.throwIfAborted()
       const { message } = delivery
       // From here to the next number nothing is waited for: what was sent is what is said to have been sent.
-      this.#deps.send({ case: 'message', value: { subscription: open.id, envelope: toWireEnvelope(message) } })
+      this.#deps.sendMessage(message, open.id)
       open.after = 'topic' in open.source ? message.seq : (message.n ?? open.after)
       if (open.credit !== null) open.credit -= 1
     }

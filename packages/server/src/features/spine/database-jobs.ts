@@ -24,7 +24,7 @@ import { LeaseDesk } from './lease-desk.ts'
 import type { Message } from './message-store.ts'
 import type { Tidings } from './outbox.ts'
 import type { PayloadSchemas } from './payload-schemas.ts'
-import { publishAll, type Publication } from './publisher.ts'
+import { publishAll, publishLast, type Publication } from './publisher.ts'
 import { listQueues, type QueueRow } from './queue-store.ts'
 import type { SpineParts } from './spine-parts.ts'
 import type {
@@ -101,7 +101,7 @@ export class DatabaseJobs implements JobQueue {
       limit: entriesPerCommit,
     })
     this.#publications = new QueueLane({
-      work: (tx, publications: readonly Publication[]) => publishAll(tx, publications, parts),
+      work: (tx, publications: readonly Publication[]) => publishLast(tx, publications, parts),
       limit: entriesPerCommit,
     })
     this.#desk = new LeaseDesk({ parts, wake: () => commits.wake() })

@@ -180,7 +180,7 @@ function over(
 
 function changed(before: Job, fields: Partial<Job>): Change {
   const after = { ...before, ...fields }
-  return { before, after: { ...after, due_at: dueAt(after) }, attempt: null }
+  return { before, after: Object.assign(after, { due_at: dueAt(after) }), attempt: null }
 }
 
 function backoffOf(job: Job): Backoff {

@@ -156,6 +156,42 @@ export async function writeHandOuts(tx: Tx, handOuts: readonly HandOut[], now: n
   await handOutStatement.run(tx, list, now)
 }
 
+const heldCountStatement = new Statement<{
+  readonly operator: string
+  readonly organisation: string
+  readonly held: number
+}>(
+  ({ rows }) => `
+    select wanted.operator, wanted.organisation,
+      case when wanted.organisation = ''
+        then (select count(*) from job where job.state = 'leased' and job.operator = wanted.operator)
+        else (
+          select count(*) from job
+          where job.state = 'leased' and job.operator = wanted.operator and job.organisation = wanted.organisation)
+      end as held
+    from ${rows('$1', { operator: 'text', organisation: 'text' })} as wanted`,
+)
+
+export interface HoldingOperator {
+  readonly operator: string
+  /** Null for jobs of all. */
+  readonly organisation: string | null
+}
+
+/** How many jobs each of these operators works on. */
+export async function selectHeldCounts(
+  tx: Tx,
+  operators: readonly HoldingOperator[],
+): Promise<(operator: HoldingOperator) => number> {
+  // No organisation is called so.
+  const keyOf = ({ operator, organisation }: HoldingOperator): string => `${organisation ?? ''}\0${operator}`
+  const distinct = new Map(operators.map(operator => [keyOf(operator), operator]))
+  if (distinct.size === 0) return () => 0
+  const list = [...distinct.values()].map(({ operator, organisation }) => [operator, organisation ?? ''])
+  const counts = new Map((await heldCountStatement.run(tx, listOf(list))).map(row => [keyOf(row), row.held]))
+  return operator => counts.get(keyOf(operator)) ?? 0
+}
+
 const heldStatement = new Statement<Job>(
   ({ rows, take }) => `
     select ${jobFields} from ${rows('$1', { id: 'text' })} as held join job on job.id = held.id ${take('job')}`,

@@ -1,9 +1,9 @@
 import type { Tx } from '#db/database'
 import type { Lane, Portion } from './group-commit.ts'
 import { dueAt } from './job-machine.ts'
-import { countHeld } from './job-read-store.ts'
 import {
   lockNames,
+  selectHeldCounts,
   selectReady,
   selectReadyOrganisations,
   writeHandOuts,
@@ -48,6 +48,15 @@ export interface LeaseDeskDeps {
   readonly wake: () => void
 }
 
+/** A group that found nothing left, and when. */
+interface Dry {
+  readonly want: Want
+  readonly since: number
+}
+
+// A word of another server that was lost is made up for after this time.
+const dryMs = 1_000
+const dryGroups = 1_000
 const requestsPerCommit = 1_000
 const jobsPerCommit = 1_000
 
@@ -58,6 +67,8 @@ export class LeaseDesk implements Lane {
   /** Those that have looked and found nothing, by topic, in the order in which they came. */
   readonly #parked = new Map<string, Set<Request>>()
   #parkedCount = 0
+  /** Groups for which there was nothing left, until something is told: whoever asks for them need not look. */
+  readonly #dry = new Map<string, Dry>()
   /** The organisation that was served last, by group. */
   readonly #turns = new Map<string, string>()
 
@@ -100,7 +111,8 @@ export class LeaseDesk implements Lane {
         isOver: false,
       }
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#queue(request)
+      if (request.waits && this.#isDry(request.group)) this.#park(request)
+      else this.#queue(request)
     })
   }
 
@@ -113,7 +125,13 @@ export class LeaseDesk implements Lane {
 
   /** Wakes whoever waits for what there is now. */
   heard(tidings: Tidings | 'everything'): void {
-    if (tidings === 'everything') return this.#wakeAll([...this.#parked.keys()])
+    if (tidings === 'everything') {
+      this.#dry.clear()
+      return this.#wakeAll([...this.#parked.keys()])
+    }
+    for (const [group, { want }] of this.#dry)
+      if (tidings.ready.some(job => fits(want, job)) || want.topics.some(topic => tidings.topics.includes(topic)))
+        this.#dry.delete(group)
     this.#wakeAll(tidings.topics)
     const woken = this.#matching(tidings.ready)
     for (const request of woken) this.#queue(request)
@@ -127,6 +145,16 @@ export class LeaseDesk implements Lane {
 
   /** Requests whose transaction is under way. */
   readonly #looking = new Set<Request>()
+
+  #isDry(group: string): boolean {
+    const dry = this.#dry.get(group)
+    return dry !== undefined && performance.now() - dry.since < dryMs
+  }
+
+  #foundLess({ group, want }: Request): void {
+    if (this.#dry.size >= dryGroups) this.#dry.clear()
+    this.#dry.set(group, { want, since: performance.now() })
+  }
 
   #queue(request: Request): void {
     this.#waiting.push(request)
@@ -202,6 +230,8 @@ export class LeaseDesk implements Lane {
   #portion(taken: readonly Request[]): Portion {
     const requests = [...taken]
     const given = new Map<Request, LeasedJob[]>()
+    /** More may be there than one commit hands out. */
+    let isFull = false
     for (const request of requests) this.#looking.add(request)
     const settled = (request: Request): void => void this.#looking.delete(request)
     return {
@@ -211,14 +241,15 @@ export class LeaseDesk implements Lane {
         const woken = this.#matching(this.#deps.parts.outboxes.of(tx).ready)
         for (const request of woken) this.#looking.add(request)
         requests.push(...woken)
-        if (requests.length > 0) await this.#serve(tx, requests, given)
+        if (requests.length > 0) isFull = (await this.#serve(tx, requests, given)) >= jobsPerCommit
       },
       settle: () => {
         for (const request of requests) {
           settled(request)
           const jobs = given.get(request) ?? []
+          if (jobs.length < request.room && !request.isTold && !isFull) this.#foundLess(request)
           // Jobs that it was woken for and has no room for are somebody else's.
-          if (request.room < request.want.max) this.#wakeAll(request.want.topics)
+          if (request.room < request.want.max && jobs.length === request.room) this.#wakeAll(request.want.topics)
           if (jobs.length > 0 || !request.waits || request.room === 0) request.resolve(jobs)
           else if (request.isTold) this.#again(request)
           else this.#park(request)
@@ -239,14 +270,22 @@ export class LeaseDesk implements Lane {
     this.#queue(request)
   }
 
-  async #serve(tx: Tx, requests: readonly Request[], given: Map<Request, LeasedJob[]>): Promise<void> {
+  /** Gives how many jobs were handed out. */
+  async #serve(tx: Tx, requests: readonly Request[], given: Map<Request, LeasedJob[]>): Promise<number> {
     const parts = this.#deps.parts
     const now = parts.now()
     const handOuts: HandOut[] = []
+    const outbox = parts.outboxes.of(tx)
+    // Turns of organisations are looked up in the table.
+    if (requests.some(({ want }) => want.organisation === null)) await outbox.newJobs.write(tx)
     await makeRoom(tx, requests)
+    // What one group gets is written at the end, and must not be given to the next one too.
+    const taken = new Map<number, ReadyJob>()
     for (const [group, asking] of Map.groupBy(requests, request => request.group)) {
       const wanted = asking.reduce((sum, { room }) => sum + room, 0)
-      const jobs = await this.#pick(tx, group, asking[0]?.want, Math.min(wanted, jobsPerCommit - handOuts.length))
+      const limit = Math.min(wanted, jobsPerCommit - handOuts.length)
+      const jobs = await this.#pick(tx, asking[0]?.want, { group, limit, taken })
+      for (const job of jobs) taken.set(job.position, job)
       for (const request of asking) {
         const share = jobs.splice(0, request.room)
         given.set(
@@ -260,9 +299,9 @@ export class LeaseDesk implements Lane {
         )
       }
     }
-    if (handOuts.length === 0) return
-    await writeHandOuts(tx, handOuts, now)
-    const outbox = parts.outboxes.of(tx)
+    if (handOuts.length === 0) return 0
+    const written = handOuts.filter(handOut => !outbox.newJobs.lease(handOut.job, { ...handOut, now }))
+    await writeHandOuts(tx, written, now)
     for (const { job, dueAt: due } of handOuts) {
       outbox.due(due)
       outbox.changed.push(job.id)
@@ -271,19 +310,31 @@ export class LeaseDesk implements Lane {
     const gone = new Set(handOuts.map(({ job }) => job.id))
     outbox.ready = outbox.ready.filter(({ id }) => !gone.has(id))
     tx.afterCommit(() => parts.counters.add('leased', handOuts.length))
+    return handOuts.length
   }
 
   /** The next jobs for a group of requests: organisations in turns, and of each its first ones. */
-  async #pick(tx: Tx, group: string, want: Want | undefined, limit: number): Promise<ReadyJob[]> {
+  async #pick(
+    tx: Tx,
+    want: Want | undefined,
+    { group, limit, taken }: { group: string; limit: number; taken: ReadonlyMap<number, ReadyJob> },
+  ): Promise<ReadyJob[]> {
     if (want === undefined || limit <= 0) return []
     const picked = new Map<number, ReadyJob>()
+    const fresh = [...this.#deps.parts.outboxes.of(tx).newJobs.ready()].filter(job => fits(want, job))
     const queues = want.organisation === null ? await this.#inTurns(tx, group, want, limit) : [want.organisation]
     for (let left = queues; left.length > 0 && picked.size < limit;) {
       const more: string[] = []
       for (const [index, organisation] of left.entries()) {
         const share = Math.ceil((limit - picked.size) / (left.length - index))
         if (share === 0) break
-        const jobs = await pickOf(tx, { organisation, want, share, taken: picked })
+        const jobs = await pickOf(tx, {
+          organisation,
+          want,
+          share,
+          taken: [...taken.values(), ...picked.values()],
+          fresh,
+        })
         for (const job of jobs) picked.set(job.position, job)
         if (jobs.length >= share) more.push(organisation)
         if (jobs.length > 0 && want.organisation === null) this.#served(group, organisation)
@@ -317,11 +368,18 @@ export class LeaseDesk implements Lane {
 async function makeRoom(tx: Tx, requests: readonly Request[]): Promise<void> {
   const bounded = requests.filter(({ want }) => want.slots !== null)
   const nameOf = ({ want }: Request): string => `operator ${JSON.stringify([want.organisation, want.operator])}`
-  await lockNames(tx, bounded.map(nameOf))
+  // Sent together: the counts are read when the locks are held.
+  const [, heldBy] = await Promise.all([
+    lockNames(tx, bounded.map(nameOf)),
+    selectHeldCounts(
+      tx,
+      bounded.map(({ want }) => want),
+    ),
+  ])
   const taken = new Map<string, number>()
   for (const request of bounded) {
     const { slots, max } = request.want
-    const held = taken.get(nameOf(request)) ?? (await countHeld(tx.sql, request.want))
+    const held = taken.get(nameOf(request)) ?? heldBy(request.want)
     request.room = Math.max(0, Math.min(max, (slots ?? max) - held))
     taken.set(nameOf(request), held + request.room)
   }
@@ -334,15 +392,26 @@ async function pickOf(
     want,
     share,
     taken,
-  }: { organisation: string; want: Want; share: number; taken: Map<number, ReadyJob> },
+    fresh,
+  }: {
+    organisation: string
+    want: Want
+    share: number
+    taken: readonly ReadyJob[]
+    /** Those that this transaction publishes. */
+    fresh: readonly ReadyJob[]
+  },
 ): Promise<ReadyJob[]> {
   // Those that are picked already come again: they are written at the end.
-  const seen = [...taken.values()].filter(job => job.organisation === organisation).length
-  const candidates: ReadyJob[] = []
+  const seen = taken.filter(job => job.organisation === organisation && want.topics.includes(job.topic))
+  const positions = new Set(seen.map(({ position }) => position))
+  const candidates: ReadyJob[] = [...fresh]
   for (const topic of want.topics)
-    candidates.push(...(await selectReady(tx, { organisation, topic }, { schemas: want.schemas, limit: share + seen })))
+    candidates.push(
+      ...(await selectReady(tx, { organisation, topic }, { schemas: want.schemas, limit: share + seen.length })),
+    )
   return candidates
-    .filter(({ position }) => !taken.has(position))
+    .filter(({ position }) => !positions.has(position))
     .sort((a, b) => b.priority - a.priority || a.position - b.position)
     .slice(0, share)
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { parseJson } from '@slipway/kit/json'
 import type { Database, Tx } from '#db/database'
+import { NewJobs } from './new-jobs.ts'
 import { addCounts, queueKey, type QueueCounts, type QueueRow } from './queue-store.ts'
 import type { QueueName } from './job-store.ts'
 
@@ -43,6 +44,8 @@ export class Outbox {
   readonly subjects = new Set<string>()
   readonly schemas = new Set<string>()
   readonly counts = new Map<string, QueueRow>()
+  /** Jobs that are published here and not written yet. */
+  readonly newJobs = new NewJobs()
   dueAt: number | null = null
 
   count(queue: QueueName, more: Partial<QueueCounts>): void {
@@ -82,6 +85,7 @@ export class Outboxes implements Disposable {
     if (known) return known
     const outbox = new Outbox()
     this.#open.set(tx, outbox)
+    tx.beforeCommit('jobs', () => outbox.newJobs.write(tx))
     tx.beforeCommit('counts', () => this.#write(tx, outbox))
     tx.afterCommit(() => this.#deliver({ ...outbox, topics: [], subjects: [], schemas: [...outbox.schemas] }))
     return outbox
@@ -92,10 +96,9 @@ export class Outboxes implements Disposable {
   }
 
   async #write(tx: Tx, outbox: Outbox): Promise<void> {
-    if (outbox.counts.size > 0) await addCounts(tx, [...outbox.counts.values()])
-    if (this.#listener === null) return
-    const notice = this.#notice(outbox)
-    if (notice !== null) await this.#db.notify(tx, channel, notice)
+    const counted = outbox.counts.size > 0 ? addCounts(tx, [...outbox.counts.values()]) : undefined
+    const notice = this.#listener === null ? null : this.#notice(outbox)
+    await Promise.all([counted, notice === null ? undefined : this.#db.notify(tx, channel, notice)])
   }
 
   #notice({ ready, leases, subjects, schemas, dueAt }: Outbox): string | null {

@@ -1,13 +1,12 @@
-import { createHash, randomUUIDv7 } from 'node:crypto'
+import { hash, randomUUIDv7 } from 'node:crypto'
 import { AppError } from '@slipway/protocol/errors'
 import type { CheckedJob } from '@slipway/protocol/bus/jobs'
 import type { Tx } from '#db/database'
-import type { JobTable } from '#db/tables/spine'
-import type { NewRow } from '#db/columns'
 import type { Outcome } from './group-commit.ts'
 import { keyOf, lockKeys } from './job-ends.ts'
 import { dueAt } from './job-machine.ts'
 import { lockNames, selectBusy, selectKnown, type OrderingKey, type QueueName } from './job-store.ts'
+import { insertJobs, type NewJob, type NewJobRow } from './new-jobs.ts'
 import { queueKey, selectOpen, type OpenCounts } from './queue-store.ts'
 import type { SpineParts } from './spine-parts.ts'
 import type { Published } from './spine.ts'
@@ -18,8 +17,6 @@ export interface Publication {
   readonly job: CheckedJob
 }
 
-type Row = NewRow<JobTable>
-
 /**
  * Publishes jobs as part of a transaction; each is published, known already, or refused without harm to the others. What
  * an earlier one of the list has published counts for a later one.
@@ -29,12 +26,39 @@ export async function publishAll(
   publications: readonly Publication[],
   parts: SpineParts,
 ): Promise<Outcome<Published>[]> {
-  const known = await knownJobs(tx, publications)
-  const room = new Room(await selectOpen(tx, publications.map(queueOf)), parts)
-  const order = await Order.of(tx, publications)
+  const { outcomes, jobs } = await takeAll(tx, publications, parts)
+  await insertJobs(tx, jobs)
+  return outcomes
+}
+
+/**
+ * The same, but the jobs are written at the end of the transaction, so that they may be handed out before. For a
+ * transaction that reads nothing of them in between.
+ */
+export async function publishLast(
+  tx: Tx,
+  publications: readonly Publication[],
+  parts: SpineParts,
+): Promise<Outcome<Published>[]> {
+  const { outcomes, jobs } = await takeAll(tx, publications, parts)
+  parts.outboxes.of(tx).newJobs.add(jobs)
+  return outcomes
+}
+
+async function takeAll(
+  tx: Tx,
+  publications: readonly Publication[],
+  parts: SpineParts,
+): Promise<{ readonly outcomes: Outcome<Published>[]; readonly jobs: readonly NewJob[] }> {
+  // None needs what another one finds, so that they are sent together.
+  const [known, open, order] = await Promise.all([
+    knownJobs(tx, publications),
+    selectOpen(tx, publications.map(queueOf)),
+    Order.of(tx, publications),
+  ])
+  const room = new Room(open, parts)
   const now = parts.now()
-  const rows: Row[] = []
-  const payloads: { readonly job_id: string; readonly payload: Uint8Array }[] = []
+  const jobs: NewJob[] = []
   const outcomes = publications.map((publication): Outcome<Published> => {
     const hash = publication.job.idempotencyKey === undefined ? null : hashOf(publication)
     const same = hash === null ? undefined : known.get(idempotencyName(publication))
@@ -43,20 +67,17 @@ export async function publishAll(
     if (full !== null) return { ok: false, error: full }
     const row = rowOf(publication, { now, hash, isBlocked: order.add(publication) })
     if (hash !== null) known.set(idempotencyName(publication), { id: row.id, hash })
-    rows.push(row)
-    payloads.push({ job_id: row.id, payload: publication.job.payload })
+    jobs.push({ row, payload: publication.job.payload })
     return { ok: true, value: { jobId: row.id, isNew: true } }
   })
-  await tx.insertAll('job', rows)
-  await tx.insertAll('job_payload', payloads)
-  announce(tx, rows, parts)
+  announce(tx, jobs, parts)
   tx.afterCommit(() => countOutcomes(outcomes, parts))
-  return outcomes
+  return { outcomes, jobs }
 }
 
-function announce(tx: Tx, rows: readonly Row[], parts: SpineParts): void {
+function announce(tx: Tx, jobs: readonly NewJob[], parts: SpineParts): void {
   const outbox = parts.outboxes.of(tx)
-  for (const row of rows) {
+  for (const { row } of jobs) {
     outbox.count(row, { open: 1 })
     outbox.due(row.due_at)
     if (row.state === 'ready') outbox.ready.push(row)
@@ -79,11 +100,10 @@ async function knownJobs(tx: Tx, publications: readonly Publication[]): Promise<
   const keyed = publications.filter(({ job }) => job.idempotencyKey !== undefined)
   if (keyed.length === 0) return new Map()
   // So that of two that publish the same key at the same time the second sees what the first has done.
-  await lockNames(tx, keyed.map(idempotencyName))
   const keys = keyed.map((publication): OrderingKey =>
     keyOf(queueOf(publication), publication.job.idempotencyKey ?? ''),
   )
-  const rows = await selectKnown(tx, keys)
+  const [, rows] = await Promise.all([lockNames(tx, keyed.map(idempotencyName)), selectKnown(tx, keys)])
   return new Map(
     rows.map(row => [nameOf('idempotency', keyOf(row, row.idempotency_key)), { id: row.id, hash: row.request_hash }]),
   )
@@ -151,8 +171,7 @@ class Order {
     })
     if (keys.length === 0) return new Order(new Set())
     // From here to the commit nobody else publishes under these keys, so that their positions rise in that order.
-    await lockKeys(tx, keys)
-    const busy = await selectBusy(tx, keys)
+    const [, busy] = await Promise.all([lockKeys(tx, keys), selectBusy(tx, keys)])
     return new Order(new Set(busy.map(key => nameOf('order', key))))
   }
 
@@ -170,7 +189,7 @@ class Order {
 function rowOf(
   { organisation, job }: Publication,
   { now, hash, isBlocked }: { readonly now: number; readonly hash: string | null; readonly isBlocked: boolean },
-): Row {
+): NewJobRow {
   const run_at = now + job.delayMs
   const deadline_at = job.deadlineAt ?? (job.deadlineMs === undefined ? null : now + job.deadlineMs)
   const state = isBlocked ? 'blocked' : job.delayMs > 0 ? 'delayed' : 'ready'
@@ -209,11 +228,7 @@ function rowOf(
 
 /** Of everything that makes it this job and no other; the trace may differ from one try to the next. */
 function hashOf({ job: { payload, trace: _trace, idempotencyKey: _key, ...job } }: Publication): string {
-  return createHash('sha256')
-    .update(JSON.stringify(sorted(job)))
-    .update('\n')
-    .update(payload)
-    .digest('base64url')
+  return hash('sha256', Buffer.concat([Buffer.from(`${JSON.stringify(sorted(job))}\n`), payload]), 'base64url')
 }
 
 function sorted(job: object): [string, unknown][] {

@@ -174,6 +174,33 @@ export function queueContract(open: OpenSpine): void {
     expect(got.sort()).toEqual([1, 2])
   })
 
+  test('[SPINE-10] one job goes to one of those that ask for different topics at the same time', async () => {
+    const { spine } = await open()
+    await spine.jobs.publish(organisation, newJob())
+    const [ours, theirs] = await Promise.all([
+      spine.jobs.lease(want({ operator: 'a', organisation })),
+      spine.jobs.lease(want({ operator: 'b', organisation, topics: ['nvm.jobs', topic] })),
+    ])
+    expect([...ours, ...theirs]).toHaveLength(1)
+  })
+
+  test('[SPINE-8] jobs that are published together while somebody waits are handed out in their order', async () => {
+    const { spine } = await open()
+    const waiting = [1, 2, 3].map(() => spine.jobs.lease(want({ organisation, waitMs: 60_000 })))
+    const publish = (value: number, priority: number) =>
+      spine.jobs.publish(organisation, { ...newJob(value), priority, idempotencyKey: `key ${value}` })
+    await Promise.all([publish(1, 0), publish(2, 5), publish(3, 0), publish(4, 5), publish(5, 0), publish(1, 0)])
+    const first = (await Promise.all(waiting)).flat()
+    expect(first.map(({ payload }) => read(payload)).sort()).toEqual([1, 2, 4])
+    const ids = first.map(({ id }) => id)
+    for (const id of ids)
+      expect(await spine.jobs.get(organisation, id)).toMatchObject({ state: 'leased', attempts: 1, operator: 'worker' })
+    const rest = await spine.jobs.lease(want({ organisation, max: 10 }))
+    expect(rest.map(({ payload }) => read(payload))).toEqual([3, 5])
+    for (const job of [...first, ...rest]) await spine.jobs.ack(refOf(job), result())
+    expect(await spine.jobs.queues(organisation)).toMatchObject([{ open: 0, finished: 5 }])
+  })
+
   test('[SPINE-11] a request gets no job after its time, and one that was given up keeps none', async () => {
     const { spine } = await open()
     expect(await spine.jobs.lease(want({ waitMs: 20 }))).toEqual([])

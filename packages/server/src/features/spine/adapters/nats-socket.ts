@@ -91,8 +91,12 @@ export class NatsSocket implements FrameSocket {
     this.#sent += bytes.length
   }
 
+  get hasRoom(): boolean {
+    return this.#sent <= this.#options.maxWaitingBytes
+  }
+
   async ready(): Promise<void> {
-    if (this.#sent <= this.#options.maxWaitingBytes) return
+    if (this.hasRoom) return
     this.#sent = 0
     await this.#nc.flush()
   }

@@ -13,7 +13,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file slipway/bus/v1/bus.proto.
  */
 export const file_slipway_bus_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChhzbGlwd2F5L2J1cy92MS9idXMucHJvdG8SDnNsaXB3YXkuYnVzLnYxIpgCCghFbnZlbG9wZRIKCgJpZBgBIAEoCRIqCgR0eXBlGAIgASgOMhwuc2xpcHdheS5idXMudjEuRW52ZWxvcGVUeXBlEg0KBXRvcGljGAMgASgJEgoKAnRzGAQgASgJEg4KBnNjaGVtYRgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEjIKBXRyYWNlGAcgAygLMiMuc2xpcHdheS5idXMudjEuRW52ZWxvcGUuVHJhY2VFbnRyeRIOCgZqb2JfaWQYCCABKAkSDgoGc3RhdHVzGAkgASgJEgkKAW4YCiABKAQSCwoDc2VxGAsgASgEGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKPBQoLQ2xpZW50RnJhbWUSEwoLY29ycmVsYXRpb24YASABKA0SJgoFaGVsbG8YAiABKAsyFS5zbGlwd2F5LmJ1cy52MS5IZWxsb0gAEi4KCXN1YnNjcmliZRgDIAEoCzIZLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZUgAEjIKC3Vuc3Vic2NyaWJlGAQgASgLMhsuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVIABIoCgZjcmVkaXQYBSABKAsyFi5zbGlwd2F5LmJ1cy52MS5DcmVkaXRIABIqCgdwdWJsaXNoGAYgASgLMhcuc2xpcHdheS5idXMudjEuUHVibGlzaEgAEiQKBHBpbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5QaW5nSAASLAoIcmVnaXN0ZXIYCCABKAsyGC5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlckgAEiIKA2FjaxgJIAEoCzITLnNsaXB3YXkuYnVzLnYxLkFja0gAEiQKBG5hY2sYCiABKAsyFC5zbGlwd2F5LmJ1cy52MS5OYWNrSAASLgoJaGVhcnRiZWF0GAsgASgLMhkuc2xpcHdheS5idXMudjEuSGVhcnRiZWF0SAASMwoMc3RyZWFtX2NodW5rGAwgASgLMhsuc2xpcHdheS5idXMudjEuU3RyZWFtQ2h1bmtIABImCgVkcmFpbhgNIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSAASJgoFbGVhc2UYDiABKAsyFS5zbGlwd2F5LmJ1cy52MS5MZWFzZUgAEi0KCWdpdmVfYmFjaxgPIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkdpdmVCYWNrSABCBwoFZnJhbWUi4wYKC1NlcnZlckZyYW1lEhAKCHJlcGx5X3RvGAEgASgNEioKB3dlbGNvbWUYAiABKAsyFy5zbGlwd2F5LmJ1cy52MS5XZWxjb21lSAASMAoKc3Vic2NyaWJlZBgDIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZWRIABI0Cgx1bnN1YnNjcmliZWQYBCABKAsyHC5zbGlwd2F5LmJ1cy52MS5VbnN1YnNjcmliZWRIABIuCglwdWJsaXNoZWQYBSABKAsyGS5zbGlwd2F5LmJ1cy52MS5QdWJsaXNoZWRIABIqCgdtZXNzYWdlGAYgASgLMhcuc2xpcHdheS5idXMudjEuTWVzc2FnZUgAEiQKBHBvbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5Qb25nSAASJgoFZXJyb3IYCCABKAsyFS5zbGlwd2F5LmJ1cy52MS5FcnJvckgAEioKB2Nsb3NpbmcYCSABKAsyFy5zbGlwd2F5LmJ1cy52MS5DbG9zaW5nSAASMAoKcmVnaXN0ZXJlZBgKIAEoCzIaLnNsaXB3YXkuYnVzLnYxLlJlZ2lzdGVyZWRIABIiCgNqb2IYCyABKAsyEy5zbGlwd2F5LmJ1cy52MS5Kb2JIABIsCghhY2NlcHRlZBgMIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkFjY2VwdGVkSAASKAoGY2FuY2VsGA0gASgLMhYuc2xpcHdheS5idXMudjEuQ2FuY2VsSAASOQoPaGVhcnRiZWF0X3JlcGx5GA4gASgLMh4uc2xpcHdheS5idXMudjEuSGVhcnRiZWF0UmVwbHlIABI5Cg9zdHJlYW1fYXBwZW5kZWQYDyABKAsyHi5zbGlwd2F5LmJ1cy52MS5TdHJlYW1BcHBlbmRlZEgAEi8KCm5hY2tfcmVwbHkYECABKAsyGS5zbGlwd2F5LmJ1cy52MS5OYWNrUmVwbHlIABImCgVkcmFpbhgRIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSAASKAoGbGVhc2VkGBIgASgLMhYuc2xpcHdheS5idXMudjEuTGVhc2VkSAASKAoGb3BlbmVkGBMgASgLMhYuc2xpcHdheS5idXMudjEuT3BlbmVkSABCBwoFZnJhbWUiKAoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIOCgZjbGllbnQYAiABKAkiawoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEg8KB3Nlc3Npb24YAiABKAkSFAoMb3JnYW5pc2F0aW9uGAMgASgJEhcKD21heF9mcmFtZV9ieXRlcxgEIAEoDRIPCgdpZGxlX21zGAUgASgEIowBCglTdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNEg8KBXRvcGljGAIgASgJSAASEAoGam9iX2lkGAMgASgJSAASEgoFYWZ0ZXIYBCABKARIAYgBARITCgZjcmVkaXQYBSABKA1IAogBAUIICgZzb3VyY2VCCAoGX2FmdGVyQgkKB19jcmVkaXQiMQoKU3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQiIwoLVW5zdWJzY3JpYmUSFAoMc3Vic2NyaXB0aW9uGAEgASgNIjYKDFVuc3Vic2NyaWJlZBIUCgxzdWJzY3JpcHRpb24YASABKA0SEAoIZmluaXNoZWQYAiABKAgiMAoGQ3JlZGl0EhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIQCghtZXNzYWdlcxgCIAEoDSJLCgdNZXNzYWdlEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIqCghlbnZlbG9wZRgCIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkVudmVsb3BlIsMBCgdQdWJsaXNoEg0KBXRvcGljGAEgASgJEg4KBnNjaGVtYRgCIAEoCRIPCgdwYXlsb2FkGAMgASgMEjEKBXRyYWNlGAQgAygLMiIuc2xpcHdheS5idXMudjEuUHVibGlzaC5UcmFjZUVudHJ5EicKA2pvYhgFIAEoCzIaLnNsaXB3YXkuYnVzLnYxLkpvYk9wdGlvbnMaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsMCCgpKb2JPcHRpb25zEhwKD2lkZW1wb3RlbmN5X2tleRgBIAEoCUgAiAEBEhUKCHByaW9yaXR5GAIgASgFSAGIAQESFQoIZGVsYXlfbXMYAyABKARIAogBARIZCgxvcmRlcmluZ19rZXkYBCABKAlIA4gBARIYCgtkZWFkbGluZV9tcxgFIAEoBEgEiAEBEhkKDG1heF9hdHRlbXB0cxgGIAEoDUgFiAEBEi0KB2JhY2tvZmYYByABKAsyFy5zbGlwd2F5LmJ1cy52MS5CYWNrb2ZmSAaIAQFCEgoQX2lkZW1wb3RlbmN5X2tleUILCglfcHJpb3JpdHlCCwoJX2RlbGF5X21zQg8KDV9vcmRlcmluZ19rZXlCDgoMX2RlYWRsaW5lX21zQg8KDV9tYXhfYXR0ZW1wdHNCCgoIX2JhY2tvZmYiLwoHQmFja29mZhIQCghmaXJzdF9tcxgBIAEoBBISCgpjZWlsaW5nX21zGAIgASgEIiYKCVB1Ymxpc2hlZBIKCgJpZBgBIAEoCRINCgVrbm93bhgCIAEoCCIGCgRQaW5nIgYKBFBvbmcifwoFRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBIbCg5yZXRyeV9hZnRlcl9tcxgEIAEoBEgAiAEBEhQKDHN1YnNjcmlwdGlvbhgFIAEoDUIRCg9fcmV0cnlfYWZ0ZXJfbXMiVwoHQ2xvc2luZxIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRIrCglwb3NpdGlvbnMYAyADKAsyGC5zbGlwd2F5LmJ1cy52MS5Qb3NpdGlvbiIvCghQb3NpdGlvbhIUCgxzdWJzY3JpcHRpb24YASABKA0SDQoFYWZ0ZXIYAiABKAQijAIKCFJlZ2lzdGVyEhMKC29wZXJhdG9yX2lkGAEgASgJEhUKDW9wZXJhdG9yX3R5cGUYAiABKAkSDgoGdG9waWNzGAMgAygJEhkKEXN1cHBvcnRlZF9zY2hlbWFzGAQgAygJEhkKEW1heF9wYXJhbGxlbF9qb2JzGAUgASgNEhgKEGhhcmR3YXJlX3Byb2ZpbGUYBiABKAkSDwoHdmVyc2lvbhgHIAEoCRI0CgZsYWJlbHMYCCADKAsyJC5zbGlwd2F5LmJ1cy52MS5SZWdpc3Rlci5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkkKClJlZ2lzdGVyZWQSEwoLb3BlcmF0b3JfaWQYASABKAkSFAoMaGVhcnRiZWF0X21zGAIgASgEEhAKCGxlYXNlX21zGAMgASgEIuQCCgNKb2ISCgoCaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDQoFdG9waWMYAyABKAkSDgoGc2NoZW1hGAQgASgJEg8KB3BheWxvYWQYBSABKAwSDwoHYXR0ZW1wdBgGIAEoDRIUCgxtYXhfYXR0ZW1wdHMYByABKA0SFAoMbGVhc2VkX3VudGlsGAggASgEEhgKC2RlYWRsaW5lX2F0GAkgASgESACIAQESEAoIcHJpb3JpdHkYCiABKAUSFAoMb3JkZXJpbmdfa2V5GAsgASgJEi0KBXRyYWNlGAwgAygLMh4uc2xpcHdheS5idXMudjEuSm9iLlRyYWNlRW50cnkSEAoIc3RyZWFtX24YDSABKAQSFAoMb3JnYW5pc2F0aW9uGA4gASgJGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIOCgxfZGVhZGxpbmVfYXQisAEKBUxlYXNlEhAKCG9wZXJhdG9yGAEgASgJEg4KBnRvcGljcxgCIAMoCRIPCgdzY2hlbWFzGAMgAygJEgsKA21heBgEIAEoDRIUCgxvcmdhbmlzYXRpb24YBSABKAkSEgoFc2xvdHMYBiABKA1IAIgBARIVCghsZWFzZV9tcxgHIAEoBEgBiAEBEg8KB3dhaXRfbXMYCCABKARCCAoGX3Nsb3RzQgsKCV9sZWFzZV9tcyIuCgZMZWFzZWQSJAoEam9icxgBIAMoCzIWLnNsaXB3YXkuYnVzLnYxLkhhbmRlZCInCgZIYW5kZWQSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEIj8KCEdpdmVCYWNrEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIUCgxvcmdhbmlzYXRpb24YAyABKAkiMgoGT3BlbmVkEhQKDG9yZ2FuaXNhdGlvbhgBIAEoCRISCgpjb25uZWN0aW9uGAIgASgJIlsKA0FjaxIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDgoGc2NoZW1hGAMgASgJEg8KB3BheWxvYWQYBCABKAwSFAoMb3JnYW5pc2F0aW9uGAUgASgJIl4KBE5hY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEg4KBnJlYXNvbhgDIAEoCRIRCglyZXRyeWFibGUYBCABKAgSFAoMb3JnYW5pc2F0aW9uGAUgASgJIjoKCU5hY2tSZXBseRINCgVzdGF0ZRgBIAEoCRITCgZydW5fYXQYAiABKARIAIgBAUIJCgdfcnVuX2F0IgoKCEFjY2VwdGVkIpcBCglIZWFydGJlYXQSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEhUKCHByb2dyZXNzGAMgASgJSACIAQESDQoFbGluZXMYBCADKAkSFQoIbGVhc2VfbXMYBSABKARIAYgBARIUCgxvcmdhbmlzYXRpb24YBiABKAlCCwoJX3Byb2dyZXNzQgsKCV9sZWFzZV9tcyJyCg5IZWFydGJlYXRSZXBseRIZCgxsZWFzZWRfdW50aWwYASABKARIAIgBARIWCgljYW5jZWxfYXQYAiABKARIAYgBARIOCgZyZWFzb24YAyABKAlCDwoNX2xlYXNlZF91bnRpbEIMCgpfY2FuY2VsX2F0IoIBCgtTdHJlYW1DaHVuaxIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDgoGc2NoZW1hGAMgASgJEhAKCHBheWxvYWRzGAQgAygMEhIKBWFmdGVyGAUgASgESACIAQESFAoMb3JnYW5pc2F0aW9uGAYgASgJQggKBl9hZnRlciIbCg5TdHJlYW1BcHBlbmRlZBIJCgFuGAEgASgEIigKBkNhbmNlbBIOCgZqb2JfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhcKBURyYWluEg4KBnJlYXNvbhgBIAEoCSr0AQoMRW52ZWxvcGVUeXBlEh0KGUVOVkVMT1BFX1RZUEVfVU5TUEVDSUZJRUQQABIXChNFTlZFTE9QRV9UWVBFX0VWRU5UEAESFQoRRU5WRUxPUEVfVFlQRV9KT0IQAhIcChhFTlZFTE9QRV9UWVBFX0pPQl9SRVNVTFQQAxIeChpFTlZFTE9QRV9UWVBFX1NUUkVBTV9TVEFSVBAEEh4KGkVOVkVMT1BFX1RZUEVfU1RSRUFNX0NIVU5LEAUSHAoYRU5WRUxPUEVfVFlQRV9TVFJFQU1fRU5EEAYSGQoVRU5WRUxPUEVfVFlQRV9DT05UUk9MEAdiBnByb3RvMw");
+  fileDesc("ChhzbGlwd2F5L2J1cy92MS9idXMucHJvdG8SDnNsaXB3YXkuYnVzLnYxIpgCCghFbnZlbG9wZRIKCgJpZBgBIAEoCRIqCgR0eXBlGAIgASgOMhwuc2xpcHdheS5idXMudjEuRW52ZWxvcGVUeXBlEg0KBXRvcGljGAMgASgJEgoKAnRzGAQgASgJEg4KBnNjaGVtYRgFIAEoCRIPCgdwYXlsb2FkGAYgASgMEjIKBXRyYWNlGAcgAygLMiMuc2xpcHdheS5idXMudjEuRW52ZWxvcGUuVHJhY2VFbnRyeRIOCgZqb2JfaWQYCCABKAkSDgoGc3RhdHVzGAkgASgJEgkKAW4YCiABKAQSCwoDc2VxGAsgASgEGiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASK3BQoLQ2xpZW50RnJhbWUSEwoLY29ycmVsYXRpb24YASABKA0SJgoFaGVsbG8YAiABKAsyFS5zbGlwd2F5LmJ1cy52MS5IZWxsb0gAEi4KCXN1YnNjcmliZRgDIAEoCzIZLnNsaXB3YXkuYnVzLnYxLlN1YnNjcmliZUgAEjIKC3Vuc3Vic2NyaWJlGAQgASgLMhsuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVIABIoCgZjcmVkaXQYBSABKAsyFi5zbGlwd2F5LmJ1cy52MS5DcmVkaXRIABIqCgdwdWJsaXNoGAYgASgLMhcuc2xpcHdheS5idXMudjEuUHVibGlzaEgAEiQKBHBpbmcYByABKAsyFC5zbGlwd2F5LmJ1cy52MS5QaW5nSAASLAoIcmVnaXN0ZXIYCCABKAsyGC5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlckgAEiIKA2FjaxgJIAEoCzITLnNsaXB3YXkuYnVzLnYxLkFja0gAEiQKBG5hY2sYCiABKAsyFC5zbGlwd2F5LmJ1cy52MS5OYWNrSAASLgoJaGVhcnRiZWF0GAsgASgLMhkuc2xpcHdheS5idXMudjEuSGVhcnRiZWF0SAASMwoMc3RyZWFtX2NodW5rGAwgASgLMhsuc2xpcHdheS5idXMudjEuU3RyZWFtQ2h1bmtIABImCgVkcmFpbhgNIAEoCzIVLnNsaXB3YXkuYnVzLnYxLkRyYWluSAASJgoFbGVhc2UYDiABKAsyFS5zbGlwd2F5LmJ1cy52MS5MZWFzZUgAEi0KCWdpdmVfYmFjaxgPIAEoCzIYLnNsaXB3YXkuYnVzLnYxLkdpdmVCYWNrSAASJgoFYmF0Y2gYECABKAsyFS5zbGlwd2F5LmJ1cy52MS5CYXRjaEgAQgcKBWZyYW1lIosHCgtTZXJ2ZXJGcmFtZRIQCghyZXBseV90bxgBIAEoDRIqCgd3ZWxjb21lGAIgASgLMhcuc2xpcHdheS5idXMudjEuV2VsY29tZUgAEjAKCnN1YnNjcmliZWQYAyABKAsyGi5zbGlwd2F5LmJ1cy52MS5TdWJzY3JpYmVkSAASNAoMdW5zdWJzY3JpYmVkGAQgASgLMhwuc2xpcHdheS5idXMudjEuVW5zdWJzY3JpYmVkSAASLgoJcHVibGlzaGVkGAUgASgLMhkuc2xpcHdheS5idXMudjEuUHVibGlzaGVkSAASKgoHbWVzc2FnZRgGIAEoCzIXLnNsaXB3YXkuYnVzLnYxLk1lc3NhZ2VIABIkCgRwb25nGAcgASgLMhQuc2xpcHdheS5idXMudjEuUG9uZ0gAEiYKBWVycm9yGAggASgLMhUuc2xpcHdheS5idXMudjEuRXJyb3JIABIqCgdjbG9zaW5nGAkgASgLMhcuc2xpcHdheS5idXMudjEuQ2xvc2luZ0gAEjAKCnJlZ2lzdGVyZWQYCiABKAsyGi5zbGlwd2F5LmJ1cy52MS5SZWdpc3RlcmVkSAASIgoDam9iGAsgASgLMhMuc2xpcHdheS5idXMudjEuSm9iSAASLAoIYWNjZXB0ZWQYDCABKAsyGC5zbGlwd2F5LmJ1cy52MS5BY2NlcHRlZEgAEigKBmNhbmNlbBgNIAEoCzIWLnNsaXB3YXkuYnVzLnYxLkNhbmNlbEgAEjkKD2hlYXJ0YmVhdF9yZXBseRgOIAEoCzIeLnNsaXB3YXkuYnVzLnYxLkhlYXJ0YmVhdFJlcGx5SAASOQoPc3RyZWFtX2FwcGVuZGVkGA8gASgLMh4uc2xpcHdheS5idXMudjEuU3RyZWFtQXBwZW5kZWRIABIvCgpuYWNrX3JlcGx5GBAgASgLMhkuc2xpcHdheS5idXMudjEuTmFja1JlcGx5SAASJgoFZHJhaW4YESABKAsyFS5zbGlwd2F5LmJ1cy52MS5EcmFpbkgAEigKBmxlYXNlZBgSIAEoCzIWLnNsaXB3YXkuYnVzLnYxLkxlYXNlZEgAEigKBm9wZW5lZBgTIAEoCzIWLnNsaXB3YXkuYnVzLnYxLk9wZW5lZEgAEiYKBWJhdGNoGBQgASgLMhUuc2xpcHdheS5idXMudjEuQmF0Y2hIAEIHCgVmcmFtZSI/CgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEg4KBmNsaWVudBgCIAEoCRIVCg10YWtlc19iYXRjaGVzGAMgASgIIhcKBUJhdGNoEg4KBmZyYW1lcxgBIAMoDCKCAQoHV2VsY29tZRIPCgd2ZXJzaW9uGAEgASgNEg8KB3Nlc3Npb24YAiABKAkSFAoMb3JnYW5pc2F0aW9uGAMgASgJEhcKD21heF9mcmFtZV9ieXRlcxgEIAEoDRIPCgdpZGxlX21zGAUgASgEEhUKDXRha2VzX2JhdGNoZXMYBiABKAgijAEKCVN1YnNjcmliZRIUCgxzdWJzY3JpcHRpb24YASABKA0SDwoFdG9waWMYAiABKAlIABIQCgZqb2JfaWQYAyABKAlIABISCgVhZnRlchgEIAEoBEgBiAEBEhMKBmNyZWRpdBgFIAEoDUgCiAEBQggKBnNvdXJjZUIICgZfYWZ0ZXJCCQoHX2NyZWRpdCIxCgpTdWJzY3JpYmVkEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRINCgVhZnRlchgCIAEoBCIjCgtVbnN1YnNjcmliZRIUCgxzdWJzY3JpcHRpb24YASABKA0iNgoMVW5zdWJzY3JpYmVkEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRIQCghmaW5pc2hlZBgCIAEoCCIwCgZDcmVkaXQSFAoMc3Vic2NyaXB0aW9uGAEgASgNEhAKCG1lc3NhZ2VzGAIgASgNIksKB01lc3NhZ2USFAoMc3Vic2NyaXB0aW9uGAEgASgNEioKCGVudmVsb3BlGAIgASgLMhguc2xpcHdheS5idXMudjEuRW52ZWxvcGUiwwEKB1B1Ymxpc2gSDQoFdG9waWMYASABKAkSDgoGc2NoZW1hGAIgASgJEg8KB3BheWxvYWQYAyABKAwSMQoFdHJhY2UYBCADKAsyIi5zbGlwd2F5LmJ1cy52MS5QdWJsaXNoLlRyYWNlRW50cnkSJwoDam9iGAUgASgLMhouc2xpcHdheS5idXMudjEuSm9iT3B0aW9ucxosCgpUcmFjZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwwIKCkpvYk9wdGlvbnMSHAoPaWRlbXBvdGVuY3lfa2V5GAEgASgJSACIAQESFQoIcHJpb3JpdHkYAiABKAVIAYgBARIVCghkZWxheV9tcxgDIAEoBEgCiAEBEhkKDG9yZGVyaW5nX2tleRgEIAEoCUgDiAEBEhgKC2RlYWRsaW5lX21zGAUgASgESASIAQESGQoMbWF4X2F0dGVtcHRzGAYgASgNSAWIAQESLQoHYmFja29mZhgHIAEoCzIXLnNsaXB3YXkuYnVzLnYxLkJhY2tvZmZIBogBAUISChBfaWRlbXBvdGVuY3lfa2V5QgsKCV9wcmlvcml0eUILCglfZGVsYXlfbXNCDwoNX29yZGVyaW5nX2tleUIOCgxfZGVhZGxpbmVfbXNCDwoNX21heF9hdHRlbXB0c0IKCghfYmFja29mZiIvCgdCYWNrb2ZmEhAKCGZpcnN0X21zGAEgASgEEhIKCmNlaWxpbmdfbXMYAiABKAQiJgoJUHVibGlzaGVkEgoKAmlkGAEgASgJEg0KBWtub3duGAIgASgIIgYKBFBpbmciBgoEUG9uZyJ/CgVFcnJvchIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSEQoJcmV0cnlhYmxlGAMgASgIEhsKDnJldHJ5X2FmdGVyX21zGAQgASgESACIAQESFAoMc3Vic2NyaXB0aW9uGAUgASgNQhEKD19yZXRyeV9hZnRlcl9tcyJXCgdDbG9zaW5nEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEisKCXBvc2l0aW9ucxgDIAMoCzIYLnNsaXB3YXkuYnVzLnYxLlBvc2l0aW9uIi8KCFBvc2l0aW9uEhQKDHN1YnNjcmlwdGlvbhgBIAEoDRINCgVhZnRlchgCIAEoBCKMAgoIUmVnaXN0ZXISEwoLb3BlcmF0b3JfaWQYASABKAkSFQoNb3BlcmF0b3JfdHlwZRgCIAEoCRIOCgZ0b3BpY3MYAyADKAkSGQoRc3VwcG9ydGVkX3NjaGVtYXMYBCADKAkSGQoRbWF4X3BhcmFsbGVsX2pvYnMYBSABKA0SGAoQaGFyZHdhcmVfcHJvZmlsZRgGIAEoCRIPCgd2ZXJzaW9uGAcgASgJEjQKBmxhYmVscxgIIAMoCzIkLnNsaXB3YXkuYnVzLnYxLlJlZ2lzdGVyLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSQoKUmVnaXN0ZXJlZBITCgtvcGVyYXRvcl9pZBgBIAEoCRIUCgxoZWFydGJlYXRfbXMYAiABKAQSEAoIbGVhc2VfbXMYAyABKAQi5AIKA0pvYhIKCgJpZBgBIAEoCRINCgVmZW5jZRgCIAEoBBINCgV0b3BpYxgDIAEoCRIOCgZzY2hlbWEYBCABKAkSDwoHcGF5bG9hZBgFIAEoDBIPCgdhdHRlbXB0GAYgASgNEhQKDG1heF9hdHRlbXB0cxgHIAEoDRIUCgxsZWFzZWRfdW50aWwYCCABKAQSGAoLZGVhZGxpbmVfYXQYCSABKARIAIgBARIQCghwcmlvcml0eRgKIAEoBRIUCgxvcmRlcmluZ19rZXkYCyABKAkSLQoFdHJhY2UYDCADKAsyHi5zbGlwd2F5LmJ1cy52MS5Kb2IuVHJhY2VFbnRyeRIQCghzdHJlYW1fbhgNIAEoBBIUCgxvcmdhbmlzYXRpb24YDiABKAkaLAoKVHJhY2VFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KDF9kZWFkbGluZV9hdCKwAQoFTGVhc2USEAoIb3BlcmF0b3IYASABKAkSDgoGdG9waWNzGAIgAygJEg8KB3NjaGVtYXMYAyADKAkSCwoDbWF4GAQgASgNEhQKDG9yZ2FuaXNhdGlvbhgFIAEoCRISCgVzbG90cxgGIAEoDUgAiAEBEhUKCGxlYXNlX21zGAcgASgESAGIAQESDwoHd2FpdF9tcxgIIAEoBEIICgZfc2xvdHNCCwoJX2xlYXNlX21zIi4KBkxlYXNlZBIkCgRqb2JzGAEgAygLMhYuc2xpcHdheS5idXMudjEuSGFuZGVkIicKBkhhbmRlZBIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQiPwoIR2l2ZUJhY2sSDgoGam9iX2lkGAEgASgJEg0KBWZlbmNlGAIgASgEEhQKDG9yZ2FuaXNhdGlvbhgDIAEoCSIyCgZPcGVuZWQSFAoMb3JnYW5pc2F0aW9uGAEgASgJEhIKCmNvbm5lY3Rpb24YAiABKAkiWwoDQWNrEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIOCgZzY2hlbWEYAyABKAkSDwoHcGF5bG9hZBgEIAEoDBIUCgxvcmdhbmlzYXRpb24YBSABKAkiXgoETmFjaxIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSDgoGcmVhc29uGAMgASgJEhEKCXJldHJ5YWJsZRgEIAEoCBIUCgxvcmdhbmlzYXRpb24YBSABKAkiOgoJTmFja1JlcGx5Eg0KBXN0YXRlGAEgASgJEhMKBnJ1bl9hdBgCIAEoBEgAiAEBQgkKB19ydW5fYXQiCgoIQWNjZXB0ZWQilwEKCUhlYXJ0YmVhdBIOCgZqb2JfaWQYASABKAkSDQoFZmVuY2UYAiABKAQSFQoIcHJvZ3Jlc3MYAyABKAlIAIgBARINCgVsaW5lcxgEIAMoCRIVCghsZWFzZV9tcxgFIAEoBEgBiAEBEhQKDG9yZ2FuaXNhdGlvbhgGIAEoCUILCglfcHJvZ3Jlc3NCCwoJX2xlYXNlX21zInIKDkhlYXJ0YmVhdFJlcGx5EhkKDGxlYXNlZF91bnRpbBgBIAEoBEgAiAEBEhYKCWNhbmNlbF9hdBgCIAEoBEgBiAEBEg4KBnJlYXNvbhgDIAEoCUIPCg1fbGVhc2VkX3VudGlsQgwKCl9jYW5jZWxfYXQiggEKC1N0cmVhbUNodW5rEg4KBmpvYl9pZBgBIAEoCRINCgVmZW5jZRgCIAEoBBIOCgZzY2hlbWEYAyABKAkSEAoIcGF5bG9hZHMYBCADKAwSEgoFYWZ0ZXIYBSABKARIAIgBARIUCgxvcmdhbmlzYXRpb24YBiABKAlCCAoGX2FmdGVyIhsKDlN0cmVhbUFwcGVuZGVkEgkKAW4YASABKAQiKAoGQ2FuY2VsEg4KBmpvYl9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiFwoFRHJhaW4SDgoGcmVhc29uGAEgASgJKvQBCgxFbnZlbG9wZVR5cGUSHQoZRU5WRUxPUEVfVFlQRV9VTlNQRUNJRklFRBAAEhcKE0VOVkVMT1BFX1RZUEVfRVZFTlQQARIVChFFTlZFTE9QRV9UWVBFX0pPQhACEhwKGEVOVkVMT1BFX1RZUEVfSk9CX1JFU1VMVBADEh4KGkVOVkVMT1BFX1RZUEVfU1RSRUFNX1NUQVJUEAQSHgoaRU5WRUxPUEVfVFlQRV9TVFJFQU1fQ0hVTksQBRIcChhFTlZFTE9QRV9UWVBFX1NUUkVBTV9FTkQQBhIZChVFTlZFTE9QRV9UWVBFX0NPTlRST0wQB2IGcHJvdG8z");
 
 /**
  * Everything that is on the bus.
@@ -202,6 +202,14 @@ export type ClientFrame = Message$1<"slipway.bus.v1.ClientFrame"> & {
      */
     value: GiveBack;
     case: "giveBack";
+  } | {
+    /**
+     * To a server whose Welcome takes them.
+     *
+     * @generated from field: slipway.bus.v1.Batch batch = 16;
+     */
+    value: Batch;
+    case: "batch";
   } | { case: undefined; value?: undefined };
 };
 
@@ -338,6 +346,14 @@ export type ServerFrame = Message$1<"slipway.bus.v1.ServerFrame"> & {
      */
     value: Opened;
     case: "opened";
+  } | {
+    /**
+     * To a client whose Hello takes them.
+     *
+     * @generated from field: slipway.bus.v1.Batch batch = 20;
+     */
+    value: Batch;
+    case: "batch";
   } | { case: undefined; value?: undefined };
 };
 
@@ -367,6 +383,13 @@ export type Hello = Message$1<"slipway.bus.v1.Hello"> & {
    * @generated from field: string client = 2;
    */
   client: string;
+
+  /**
+   * Whether several frames may come in one message.
+   *
+   * @generated from field: bool takes_batches = 3;
+   */
+  takesBatches: boolean;
 };
 
 /**
@@ -375,6 +398,25 @@ export type Hello = Message$1<"slipway.bus.v1.Hello"> & {
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
   messageDesc(file_slipway_bus_v1_bus, 3);
+
+/**
+ * Frames that are sent at the same time, in their order and each written as it would be alone; none of them is a batch.
+ *
+ * @generated from message slipway.bus.v1.Batch
+ */
+export type Batch = Message$1<"slipway.bus.v1.Batch"> & {
+  /**
+   * @generated from field: repeated bytes frames = 1;
+   */
+  frames: Uint8Array[];
+};
+
+/**
+ * Describes the message slipway.bus.v1.Batch.
+ * Use `create(BatchSchema)` to create a new message.
+ */
+export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
+  messageDesc(file_slipway_bus_v1_bus, 4);
 
 /**
  * @generated from message slipway.bus.v1.Welcome
@@ -410,6 +452,13 @@ export type Welcome = Message$1<"slipway.bus.v1.Welcome"> & {
    * @generated from field: uint64 idle_ms = 5;
    */
   idleMs: bigint;
+
+  /**
+   * Whether several frames may be sent in one message. All together have the bound of a frame.
+   *
+   * @generated from field: bool takes_batches = 6;
+   */
+  takesBatches: boolean;
 };
 
 /**
@@ -417,7 +466,7 @@ export type Welcome = Message$1<"slipway.bus.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 4);
+  messageDesc(file_slipway_bus_v1_bus, 5);
 
 /**
  * @generated from message slipway.bus.v1.Subscribe
@@ -470,7 +519,7 @@ export type Subscribe = Message$1<"slipway.bus.v1.Subscribe"> & {
  * Use `create(SubscribeSchema)` to create a new message.
  */
 export const SubscribeSchema: GenMessage<Subscribe> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 5);
+  messageDesc(file_slipway_bus_v1_bus, 6);
 
 /**
  * @generated from message slipway.bus.v1.Subscribed
@@ -494,7 +543,7 @@ export type Subscribed = Message$1<"slipway.bus.v1.Subscribed"> & {
  * Use `create(SubscribedSchema)` to create a new message.
  */
 export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 6);
+  messageDesc(file_slipway_bus_v1_bus, 7);
 
 /**
  * @generated from message slipway.bus.v1.Unsubscribe
@@ -511,7 +560,7 @@ export type Unsubscribe = Message$1<"slipway.bus.v1.Unsubscribe"> & {
  * Use `create(UnsubscribeSchema)` to create a new message.
  */
 export const UnsubscribeSchema: GenMessage<Unsubscribe> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 7);
+  messageDesc(file_slipway_bus_v1_bus, 8);
 
 /**
  * @generated from message slipway.bus.v1.Unsubscribed
@@ -535,7 +584,7 @@ export type Unsubscribed = Message$1<"slipway.bus.v1.Unsubscribed"> & {
  * Use `create(UnsubscribedSchema)` to create a new message.
  */
 export const UnsubscribedSchema: GenMessage<Unsubscribed> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 8);
+  messageDesc(file_slipway_bus_v1_bus, 9);
 
 /**
  * @generated from message slipway.bus.v1.Credit
@@ -557,7 +606,7 @@ export type Credit = Message$1<"slipway.bus.v1.Credit"> & {
  * Use `create(CreditSchema)` to create a new message.
  */
 export const CreditSchema: GenMessage<Credit> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 9);
+  messageDesc(file_slipway_bus_v1_bus, 10);
 
 /**
  * @generated from message slipway.bus.v1.Message
@@ -579,7 +628,7 @@ export type Message = Message$1<"slipway.bus.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 10);
+  messageDesc(file_slipway_bus_v1_bus, 11);
 
 /**
  * @generated from message slipway.bus.v1.Publish
@@ -618,7 +667,7 @@ export type Publish = Message$1<"slipway.bus.v1.Publish"> & {
  * Use `create(PublishSchema)` to create a new message.
  */
 export const PublishSchema: GenMessage<Publish> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 11);
+  messageDesc(file_slipway_bus_v1_bus, 12);
 
 /**
  * How a job is to be done; see the descriptions of the HTTP routes for bounds and defaults.
@@ -667,7 +716,7 @@ export type JobOptions = Message$1<"slipway.bus.v1.JobOptions"> & {
  * Use `create(JobOptionsSchema)` to create a new message.
  */
 export const JobOptionsSchema: GenMessage<JobOptions> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 12);
+  messageDesc(file_slipway_bus_v1_bus, 13);
 
 /**
  * @generated from message slipway.bus.v1.Backoff
@@ -689,7 +738,7 @@ export type Backoff = Message$1<"slipway.bus.v1.Backoff"> & {
  * Use `create(BackoffSchema)` to create a new message.
  */
 export const BackoffSchema: GenMessage<Backoff> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 13);
+  messageDesc(file_slipway_bus_v1_bus, 14);
 
 /**
  * @generated from message slipway.bus.v1.Published
@@ -715,7 +764,7 @@ export type Published = Message$1<"slipway.bus.v1.Published"> & {
  * Use `create(PublishedSchema)` to create a new message.
  */
 export const PublishedSchema: GenMessage<Published> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 14);
+  messageDesc(file_slipway_bus_v1_bus, 15);
 
 /**
  * @generated from message slipway.bus.v1.Ping
@@ -728,7 +777,7 @@ export type Ping = Message$1<"slipway.bus.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 15);
+  messageDesc(file_slipway_bus_v1_bus, 16);
 
 /**
  * @generated from message slipway.bus.v1.Pong
@@ -741,7 +790,7 @@ export type Pong = Message$1<"slipway.bus.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 16);
+  messageDesc(file_slipway_bus_v1_bus, 17);
 
 /**
  * @generated from message slipway.bus.v1.Error
@@ -786,7 +835,7 @@ export type Error = Message$1<"slipway.bus.v1.Error"> & {
  * Use `create(ErrorSchema)` to create a new message.
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 17);
+  messageDesc(file_slipway_bus_v1_bus, 18);
 
 /**
  * The last frame before the server closes the connection.
@@ -819,7 +868,7 @@ export type Closing = Message$1<"slipway.bus.v1.Closing"> & {
  * Use `create(ClosingSchema)` to create a new message.
  */
 export const ClosingSchema: GenMessage<Closing> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 18);
+  messageDesc(file_slipway_bus_v1_bus, 19);
 
 /**
  * @generated from message slipway.bus.v1.Position
@@ -843,7 +892,7 @@ export type Position = Message$1<"slipway.bus.v1.Position"> & {
  * Use `create(PositionSchema)` to create a new message.
  */
 export const PositionSchema: GenMessage<Position> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 19);
+  messageDesc(file_slipway_bus_v1_bus, 20);
 
 /**
  * Says that the client is an operator: a program that does jobs.
@@ -907,7 +956,7 @@ export type Register = Message$1<"slipway.bus.v1.Register"> & {
  * Use `create(RegisterSchema)` to create a new message.
  */
 export const RegisterSchema: GenMessage<Register> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 20);
+  messageDesc(file_slipway_bus_v1_bus, 21);
 
 /**
  * @generated from message slipway.bus.v1.Registered
@@ -934,7 +983,7 @@ export type Registered = Message$1<"slipway.bus.v1.Registered"> & {
  * Use `create(RegisteredSchema)` to create a new message.
  */
 export const RegisteredSchema: GenMessage<Registered> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 21);
+  messageDesc(file_slipway_bus_v1_bus, 22);
 
 /**
  * @generated from message slipway.bus.v1.Job
@@ -1026,7 +1075,7 @@ export type Job = Message$1<"slipway.bus.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 22);
+  messageDesc(file_slipway_bus_v1_bus, 23);
 
 /**
  * Asks for jobs once. For operators of the server itself, who say each time what they take and how much of it; all others
@@ -1091,7 +1140,7 @@ export type Lease = Message$1<"slipway.bus.v1.Lease"> & {
  * Use `create(LeaseSchema)` to create a new message.
  */
 export const LeaseSchema: GenMessage<Lease> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 23);
+  messageDesc(file_slipway_bus_v1_bus, 24);
 
 /**
  * The jobs that were handed out; each comes as `Job`, before this or behind it.
@@ -1110,7 +1159,7 @@ export type Leased = Message$1<"slipway.bus.v1.Leased"> & {
  * Use `create(LeasedSchema)` to create a new message.
  */
 export const LeasedSchema: GenMessage<Leased> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 24);
+  messageDesc(file_slipway_bus_v1_bus, 25);
 
 /**
  * @generated from message slipway.bus.v1.Handed
@@ -1132,7 +1181,7 @@ export type Handed = Message$1<"slipway.bus.v1.Handed"> & {
  * Use `create(HandedSchema)` to create a new message.
  */
 export const HandedSchema: GenMessage<Handed> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 25);
+  messageDesc(file_slipway_bus_v1_bus, 26);
 
 /**
  * The job is untouched: somebody else may have it at once, and the hand-out does not count.
@@ -1163,7 +1212,7 @@ export type GiveBack = Message$1<"slipway.bus.v1.GiveBack"> & {
  * Use `create(GiveBackSchema)` to create a new message.
  */
 export const GiveBackSchema: GenMessage<GiveBack> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 26);
+  messageDesc(file_slipway_bus_v1_bus, 27);
 
 /**
  * Over a broker: whose connection the token has opened, and what it is called.
@@ -1187,7 +1236,7 @@ export type Opened = Message$1<"slipway.bus.v1.Opened"> & {
  * Use `create(OpenedSchema)` to create a new message.
  */
 export const OpenedSchema: GenMessage<Opened> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 27);
+  messageDesc(file_slipway_bus_v1_bus, 28);
 
 /**
  * The job is done.
@@ -1228,7 +1277,7 @@ export type Ack = Message$1<"slipway.bus.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 28);
+  messageDesc(file_slipway_bus_v1_bus, 29);
 
 /**
  * The job is not done.
@@ -1269,7 +1318,7 @@ export type Nack = Message$1<"slipway.bus.v1.Nack"> & {
  * Use `create(NackSchema)` to create a new message.
  */
 export const NackSchema: GenMessage<Nack> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 29);
+  messageDesc(file_slipway_bus_v1_bus, 30);
 
 /**
  * @generated from message slipway.bus.v1.NackReply
@@ -1295,7 +1344,7 @@ export type NackReply = Message$1<"slipway.bus.v1.NackReply"> & {
  * Use `create(NackReplySchema)` to create a new message.
  */
 export const NackReplySchema: GenMessage<NackReply> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 30);
+  messageDesc(file_slipway_bus_v1_bus, 31);
 
 /**
  * What was asked for is on disk.
@@ -1310,7 +1359,7 @@ export type Accepted = Message$1<"slipway.bus.v1.Accepted"> & {
  * Use `create(AcceptedSchema)` to create a new message.
  */
 export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 31);
+  messageDesc(file_slipway_bus_v1_bus, 32);
 
 /**
  * The operator lives. With a job it keeps the lease of that one and says how far it is.
@@ -1362,7 +1411,7 @@ export type Heartbeat = Message$1<"slipway.bus.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 32);
+  messageDesc(file_slipway_bus_v1_bus, 33);
 
 /**
  * @generated from message slipway.bus.v1.HeartbeatReply
@@ -1391,7 +1440,7 @@ export type HeartbeatReply = Message$1<"slipway.bus.v1.HeartbeatReply"> & {
  * Use `create(HeartbeatReplySchema)` to create a new message.
  */
 export const HeartbeatReplySchema: GenMessage<HeartbeatReply> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 33);
+  messageDesc(file_slipway_bus_v1_bus, 34);
 
 /**
  * Pieces of the job's stream.
@@ -1439,7 +1488,7 @@ export type StreamChunk = Message$1<"slipway.bus.v1.StreamChunk"> & {
  * Use `create(StreamChunkSchema)` to create a new message.
  */
 export const StreamChunkSchema: GenMessage<StreamChunk> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 34);
+  messageDesc(file_slipway_bus_v1_bus, 35);
 
 /**
  * @generated from message slipway.bus.v1.StreamAppended
@@ -1458,7 +1507,7 @@ export type StreamAppended = Message$1<"slipway.bus.v1.StreamAppended"> & {
  * Use `create(StreamAppendedSchema)` to create a new message.
  */
 export const StreamAppendedSchema: GenMessage<StreamAppended> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 35);
+  messageDesc(file_slipway_bus_v1_bus, 36);
 
 /**
  * Somebody cancelled a job of this operator: it is to end.
@@ -1482,7 +1531,7 @@ export type Cancel = Message$1<"slipway.bus.v1.Cancel"> & {
  * Use `create(CancelSchema)` to create a new message.
  */
 export const CancelSchema: GenMessage<Cancel> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 36);
+  messageDesc(file_slipway_bus_v1_bus, 37);
 
 /**
  * No further jobs; those under way are ended.
@@ -1501,7 +1550,7 @@ export type Drain = Message$1<"slipway.bus.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_slipway_bus_v1_bus, 37);
+  messageDesc(file_slipway_bus_v1_bus, 38);
 
 /**
  * @generated from enum slipway.bus.v1.EnvelopeType
