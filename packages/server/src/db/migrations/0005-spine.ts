@@ -47,7 +47,7 @@ async function createJobs(run: Run, { id, text, integer, strict }: ColumnTypes):
       reason ${text},
       trace ${text}
     ) ${strict}`)
-  await run(sql`create unique index job_idempotency on job (organisation, topic, idempotency_key)
+  await run(sql`create unique index job_idempotency on job (idempotency_key, organisation, topic)
     where idempotency_key is not null`)
   // In the order in which jobs are handed out; what an operator does not take is passed over without reading the rows.
   await run(sql`create index job_ready on job (topic, organisation, priority desc, position, schema)

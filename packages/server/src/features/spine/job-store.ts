@@ -43,6 +43,7 @@ export async function lockNames(tx: Tx, names: Iterable<string>): Promise<void> 
   if (tx.dialect === 'postgres' && sorted.length > 0) await lockStatement.run(tx, listOf(sorted.map(name => [name])))
 }
 
+// Found by the key alone: of a table that it knows nothing of yet, Postgres would read all that the organisation has.
 const knownStatement = new Statement<{
   readonly id: string
   readonly organisation: string
@@ -53,8 +54,8 @@ const knownStatement = new Statement<{
   ({ rows }) => `
     select job.id, job.organisation, job.topic, job.idempotency_key, job.request_hash
     from ${rows('$1', { organisation: 'text', topic: 'text', key: 'text' })} as wanted
-    join job on job.organisation = wanted.organisation and job.topic = wanted.topic
-      and job.idempotency_key = wanted.key`,
+    join job on job.idempotency_key = wanted.key
+      and job.organisation || '' = wanted.organisation and job.topic || '' = wanted.topic`,
 )
 
 /** Jobs that were published with these idempotency keys. */
