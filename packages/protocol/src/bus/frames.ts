@@ -2,6 +2,7 @@ import {
   create,
   fromBinary,
   fromJsonString,
+  toBinary,
   toJsonString,
   type DescMessage,
   type MessageInitShape,
@@ -17,11 +18,7 @@ import {
   type ServerFrame as WireServerFrame,
 } from '#generated/slipway/bus/v1/bus_pb'
 import { AppError, errorCodes, type ErrorCode } from '#errors'
-import { binaryWriter } from './binary-writer.ts'
 import { Envelope, envelopeTypes, type EnvelopeType } from './envelope.ts'
-
-const writeClient = binaryWriter(ClientFrameSchema)
-const writeServer = binaryWriter(ServerFrameSchema)
 
 /** The version of the frames that this release speaks. */
 export const busVersion = 1
@@ -65,21 +62,19 @@ export function writeClientFrame(
   frame: ClientBodyInit,
   { correlation = 0, format = 'protobuf' }: { readonly correlation?: number; readonly format?: FrameFormat } = {},
 ): Uint8Array<ArrayBuffer> | string {
-  const init = { correlation, frame }
-  return format === 'json' ? toJsonString(ClientFrameSchema, create(ClientFrameSchema, init)) : writeClient(init)
+  return write(ClientFrameSchema, { correlation, frame }, format)
 }
 
 export function writeServerFrame(
   frame: ServerBodyInit,
   { replyTo = 0, format = 'protobuf' }: { readonly replyTo?: number; readonly format?: FrameFormat } = {},
 ): Uint8Array<ArrayBuffer> | string {
-  const init = { replyTo, frame }
-  return format === 'json' ? toJsonString(ServerFrameSchema, create(ServerFrameSchema, init)) : writeServer(init)
+  return write(ServerFrameSchema, { replyTo, frame }, format)
 }
 
 /** The frame in its binary form, which brokers keep. */
 export function serverFrameBytes(frame: ServerBodyInit): Uint8Array<ArrayBuffer> {
-  return writeServer({ frame })
+  return toBinary(ServerFrameSchema, create(ServerFrameSchema, { frame }))
 }
 
 const wireTypes: Readonly<Record<EnvelopeType, WireType>> = {
@@ -141,4 +136,13 @@ function read<Schema extends DescMessage>(schema: Schema, data: Uint8Array | str
     const form = typeof data === 'string' ? 'JSON form of a frame' : 'frame'
     throw new AppError('frame.invalid', `This is no ${form} of slipway.bus.v1.`, { cause: error })
   }
+}
+
+function write<Schema extends DescMessage>(
+  schema: Schema,
+  init: MessageInitShape<Schema>,
+  format: FrameFormat,
+): Uint8Array<ArrayBuffer> | string {
+  const message = create(schema, init)
+  return format === 'json' ? toJsonString(schema, message) : toBinary(schema, message)
 }
