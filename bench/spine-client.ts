@@ -16,7 +16,7 @@ interface Work {
 /** Resolves once jobs are taken. */
 function operate(): Promise<void> {
   return new Promise(resolve => {
-    const operator = connectOperator(given.url, undefined, {
+    const operator = connectOperator(given.url, given.token, {
       id: 'bench-operator',
       type: 'bench',
       maxParallelJobs: given.concurrency,
@@ -59,7 +59,7 @@ class Results {
 }
 
 async function publish(): Promise<void> {
-  const bus = await connectBus(given.url)
+  const bus = await connectBus(given.url, given.token)
   closing.push(() => bus.close())
   const results = new Results()
   await results.follow(bus)

@@ -75,7 +75,7 @@ export async function benchFanout(field: Field<QueueContender>): Promise<Row[]> 
 async function fanOut({ cluster }: Field<QueueContender>, { store }: QueueContender): Promise<Fanout> {
   await using home = await makeHome(store, cluster)
   const log = new ServerLog()
-  await using server = await startSpineServer(home, line => log.take(line))
+  await using server = await startSpineServer(home, { onLog: line => log.take(line) })
   const url = `${server.url.replace('http', 'ws')}/bus`
   const followers: Follower[] = []
   using _ = { [Symbol.dispose]: () => followers.forEach(follower => follower.close()) }

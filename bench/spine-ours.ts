@@ -1,3 +1,4 @@
+import { startNats, whyNoNats } from '../tests/testbed/nats.ts'
 import type { Home, Played } from './contender.ts'
 import { PeerProcess } from './peer-process.ts'
 import { migrateDatabase, spineClientProgram, startServerProcess, type ServerProcess } from './server-process.ts'
@@ -33,12 +34,26 @@ export const oursOnTheSpine: readonly QueueContender[] = [
     durability:
       'Postgres with fsync=on and synchronous_commit=on, its default: it syncs before Published and before a result',
   },
+  ...(['SQLite', 'Postgres'] as const).map(store => ({
+    ...shared,
+    name: `Slipway, ${store}, operator behind NATS`,
+    store,
+    durability: `${store} as above; JetStream has its default, which syncs every two minutes, and keeps nothing that ${store} has not synced before`,
+    processes: 'the server; nats-server; a publisher over WS /bus, and an operator over the broker',
+    missing: whyNoNats,
+    open: openBehindNats,
+  })),
 ]
 
-export function startSpineServer(home: Home, onLog?: (line: string) => void): Promise<ServerProcess> {
+const token = 'the-token-of-the-bench'
+
+export function startSpineServer(
+  home: Home,
+  { onLog, further = {} }: { readonly onLog?: (line: string) => void; readonly further?: NodeJS.ProcessEnv } = {},
+): Promise<ServerProcess> {
   const { databaseUrl, folder } = home
   if (databaseUrl !== null) migrateDatabase(databaseUrl, folder)
-  const env = { ...openLimits, ...(databaseUrl === null ? {} : { DATABASE_URL: databaseUrl }) }
+  const env = { ...openLimits, ...further, ...(databaseUrl === null ? {} : { DATABASE_URL: databaseUrl }) }
   return startServerProcess(folder, { env, onLog, flags: flagsOfServer() })
 }
 
@@ -50,12 +65,33 @@ function flagsOfServer(): readonly string[] {
 async function openOurs(home: Home, { inFlight }: QueueOptions): Promise<QueueSession> {
   await using open = new AsyncDisposableStack()
   const server = open.use(await startSpineServer(home))
-  const client = async (role: RoleSettings['role']): Promise<PeerProcess> => {
-    const settings: RoleSettings = { role, url: server.url, concurrency: inFlight, poolSize: 0, batch: 1 }
+  return await openClients(open, { server, operatorUrl: server.url, inFlight })
+}
+
+async function openBehindNats(home: Home, { inFlight }: QueueOptions): Promise<QueueSession> {
+  await using open = new AsyncDisposableStack()
+  const broker = open.use(await startNats())
+  const further = { SLIPWAY_NATS_URL: broker.url, SLIPWAY_API_TOKEN: token }
+  const server = open.use(await startSpineServer(home, { further }))
+  return await openClients(open, { server, operatorUrl: broker.url, inFlight })
+}
+
+interface Clients extends QueueOptions {
+  readonly server: ServerProcess
+  /** Where the operator connects. */
+  readonly operatorUrl: string
+}
+
+async function openClients(
+  open: AsyncDisposableStack,
+  { server, operatorUrl, inFlight }: Clients,
+): Promise<QueueSession> {
+  const client = async (role: RoleSettings['role'], url: string): Promise<PeerProcess> => {
+    const settings: RoleSettings = { role, url, token, concurrency: inFlight, poolSize: 0, batch: 1 }
     return open.use(await PeerProcess.start(spineClientProgram, { settings }))
   }
-  await client('operator')
-  const publisher = await client('publisher')
+  await client('operator', operatorUrl)
+  const publisher = await client('publisher', server.url)
   const running = open.move()
   return {
     play: (jobs): Promise<Played> => publisher.play({ runs: jobs, steps: 1 }),

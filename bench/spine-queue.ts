@@ -8,6 +8,8 @@ export interface QueueContender extends Entrant {
   readonly results: string
   /** Takes many jobs with one statement where it can, so that none of them is alone. */
   readonly isBatched: boolean
+  /** Why it cannot be measured here, or null; for what it needs besides its store. */
+  readonly missing?: () => string | null
   open(home: Home, options: QueueOptions): Promise<QueueSession>
 }
 
@@ -21,6 +23,8 @@ export interface RoleSettings {
   readonly role: 'publisher' | 'operator'
   /** Where the queue is: of our server, or of a database. */
   readonly url: string
+  /** For whom the server asks for one. */
+  readonly token?: string | undefined
   readonly concurrency: number
   /** Most connections to a database. */
   readonly poolSize: number

@@ -26,7 +26,6 @@ export async function benchSpine(options: BenchOptions): Promise<Report> {
   buildPrograms()
   const left: string[] = []
   const contenders = present([...oursOnTheSpine, ...queues], { only: options.only, left, missing: missingHere() })
-  left.push('Slipway, NATS (this server keeps its queue in its database alone)')
   await using cluster = contenders.some(({ store }) => store === 'Postgres') ? await PostgresCluster.start() : null
   const field: Field<QueueContender> = { contenders, cluster, rounds: options.rounds ?? usualRounds, left }
   const rows: Row[] = []
@@ -49,8 +48,11 @@ function missingHere(): (who: QueueContender) => string | null {
   const noPeers = installPeers()
   const noPostgres = missingPostgres()
   const noRedis = missingRedis()
-  return ({ isOurs, store }) =>
-    (isOurs ? null : noPeers) ?? (store === 'Postgres' ? noPostgres : null) ?? (store === 'Redis' ? noRedis : null)
+  return ({ isOurs, store, missing }) =>
+    missing?.() ??
+    (isOurs ? null : noPeers) ??
+    (store === 'Postgres' ? noPostgres : null) ??
+    (store === 'Redis' ? noRedis : null)
 }
 
 const notMeasured = [

@@ -151,7 +151,7 @@ describe('frames', () => {
     expect(server.context.spine.counts().messages).toBe(1)
   })
 
-  test('[SHIELD-31] frames of one message are taken as those that come alone', async () => {
+  test('[SHIELD-32] frames of one message are taken as those that come alone', async () => {
     await using server = await testServer()
     using bus = await rawBus(server.url, { silent: true })
     const batch = (...frames: Uint8Array[]) => bus.send({ case: 'batch', value: { frames } })
@@ -189,7 +189,7 @@ describe('frames', () => {
     expect(server.context.shield.counts().refused).toEqual({ 'frame.invalid': 2, 'input.invalid': 1 })
   })
 
-  test('[SHIELD-31] limits count the frames of a message, and whoever does not take several gets one at a time', async () => {
+  test('[SHIELD-32] limits count the frames of a message, and whoever does not take several gets one at a time', async () => {
     await using server = await testServer({ busFramesPerSecond: 5 })
     using bus = await rawBus(server.url)
     const ping = writeClientFrame({ case: 'ping', value: {} }, { correlation: 9 })
