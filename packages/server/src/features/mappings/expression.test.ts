@@ -62,13 +62,14 @@ describe('expressions', () => {
   test.each([
     ['endless recursion', '($f := function($n) { $f($n + 1) }; $f(0))', 'mapping.timeout'],
     ['deep recursion', '($f := function($n) { 1 + $f($n + 1) }; $f(0))', 'mapping.limit'],
-    ['many combinations', '$count(items.($a := $; %.items.($b := $; %.items.($a * $b))))', 'mapping.timeout'],
+    // Which of the two comes first is the machine's to say.
+    ['many combinations', '$count(items.($a := $; %.items.($b := $; %.items.($a * $b))))', /^mapping\.(timeout|limit)$/],
     ['a long text', '$pad("", 100000000)', 'mapping.limit'],
     ['a large result', '$join(items.("x" & $pad("", 5000)))', 'mapping.limit'],
     ['a long list', '$count(items.($$.items))', 'mapping.limit'],
   ])('[MAPPING-3] ends %s', async (_what, text, code) => {
     const items = Array.from({ length: 2_000 }, (_, n) => n)
-    expect(await made(text, { items })).toBe(code)
+    expect(await made(text, { items })).toMatch(code)
   })
 
   test('[MAPPING-4] matches hostile patterns without trying all ways', async () => {
