@@ -63,7 +63,11 @@ describe('expressions', () => {
     ['endless recursion', '($f := function($n) { $f($n + 1) }; $f(0))', 'mapping.timeout'],
     ['deep recursion', '($f := function($n) { 1 + $f($n + 1) }; $f(0))', 'mapping.limit'],
     // Which of the two comes first is the machine's to say.
-    ['many combinations', '$count(items.($a := $; %.items.($b := $; %.items.($a * $b))))', /^mapping\.(timeout|limit)$/],
+    [
+      'many combinations',
+      '$count(items.($a := $; %.items.($b := $; %.items.($a * $b))))',
+      /^mapping\.(timeout|limit)$/,
+    ],
     ['a long text', '$pad("", 100000000)', 'mapping.limit'],
     ['a large result', '$join(items.("x" & $pad("", 5000)))', 'mapping.limit'],
     ['a long list', '$count(items.($$.items))', 'mapping.limit'],
