@@ -89,9 +89,14 @@ export class OwnOperator implements AsyncDisposable {
 
   nack(
     held: Held,
-    failure: { readonly reason: string; readonly isRetryable: boolean },
+    {
+      reason,
+      isRetryable,
+      waitMs,
+    }: { readonly reason: string; readonly isRetryable: boolean; readonly waitMs?: number | undefined },
   ): Promise<ServerBodyOf<'nackReply'>> {
-    const value = { ...wire(held), reason: failure.reason, retryable: failure.isRetryable }
+    const wait = waitMs === undefined ? {} : { waitMs: BigInt(Math.max(0, Math.round(waitMs))) }
+    const value = { ...wire(held), reason, retryable: isRetryable, ...wait }
     return this.#tell({ case: 'nack', value }, 'nackReply')
   }
 

@@ -77,8 +77,9 @@ export class OperatorFrames implements OperatorLink {
       case 'ack':
         return this.#ack(body.value)
       case 'nack': {
-        const { reason, retryable: isRetryable } = body.value
-        const { state, runAt } = await (await this.#words()).nack(heldOf(body.value), { reason, isRetryable })
+        const { reason, retryable: isRetryable, waitMs } = body.value
+        const failure = { reason, isRetryable, ...(waitMs !== undefined && { waitMs: Number(waitMs) }) }
+        const { state, runAt } = await (await this.#words()).nack(heldOf(body.value), failure)
         this.#topics.delete(body.value.jobId)
         return { case: 'nackReply', value: { state, ...(runAt !== null && { runAt: BigInt(Math.round(runAt)) }) } }
       }
